@@ -10,22 +10,18 @@ the console script as well.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import random
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 import zipfile
-from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import fuzz_workers
 import pandas as pd
 from fuzz_files_made import KINDS, MARKS, WHOLE_KINDS, make_file
+from fuzz_workers import add_options, run_kinds, work
 
 BUNDLES = Path(__file__).resolve().parents[1] / "tests" / "golden" / "bundles"
 N_GOOD, OLD = 40, "an old output\n"
@@ -63,18 +59,11 @@ def read_answers(path: Path) -> dict[str, list[tuple[str, ...]]]:
 
 def run_command(source: Path, out: Path, models: Path, *, in_process: bool) -> tuple[int, str]:
     """Run the command; returns its exit code and all that it printed."""
-    from paincast.cli.app import run
-
     command = ["predict", str(source), "-o", str(out), "--models", str(models), "--no-progress"]
-    if not in_process:
-        done = subprocess.run(
-            [sys.executable, "-m", "paincast", *command], capture_output=True, check=False, timeout=300
-        )
-        return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
-    told = io.StringIO()
-    with redirect_stdout(told), redirect_stderr(told):
-        code = run(command)
-    return code, told.getvalue()
+    if in_process:
+        return fuzz_workers.run_command(command)
+    done = subprocess.run([sys.executable, "-m", "paincast", *command], capture_output=True, check=False, timeout=300)
+    return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
 def judge(
@@ -120,11 +109,10 @@ def compare_good(out: Path, rejects: Path, good: dict[str, list[tuple[str, ...]]
     return "written, good patients as alone"
 
 
-def work(kind: str, given: argparse.Namespace) -> None:
+def work_kind(kind: str, given: argparse.Namespace) -> None:
     """Judge many files of one kind; print a line before and after each."""
     from paincast.serving.batch import predict_file, run
 
-    start = int(given.worker[1])
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         models = take_models(given.models, scratch)
@@ -135,22 +123,18 @@ def work(kind: str, given: argparse.Namespace) -> None:
             patients.iloc[[row]].to_csv(scratch / "alone.csv", index=False)
             predict_file(scratch / "alone.csv", scratch / "alone.parquet", models=models)
             alone |= read_answers(scratch / "alone.parquet")
-        for number in range(start, given.each):
-            print(f"{number} ", end="", flush=True)
-            rng = random.Random(f"{kind} {given.seed} {number}")
-            try:
-                with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                    in_process = number >= given.processes
-                    told = judge_one(kind, patients, Path(folder), models, alone, rng, in_process=in_process)
-                print(told.replace("\n", " | "), flush=True)
-            except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                print(f"HARNESS {type(error).__name__} {error} {where.name}:{where.lineno}".replace("\n", " "))
+
+        def judge_number(number: int) -> tuple[int, str]:
+            rng, in_process = random.Random(f"{kind} {given.seed} {number}"), number >= given.processes
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                return judge_one(kind, patients, Path(folder), models, alone, rng, in_process=in_process)
+
+        work(judge_number, given.each, int(given.worker[1]))
 
 
 def judge_one(
     kind: str, patients: pd.DataFrame, folder: Path, models: Path, alone: Any, rng: random.Random, *, in_process: bool
-) -> str:
+) -> tuple[int, str]:
     """Make a file of a kind in a folder of its own and judge it; the output is another folder."""
     (folder / "in").mkdir()
     (folder / "out").mkdir()
@@ -159,60 +143,21 @@ def judge_one(
         out.write_text(OLD)
     source, n_rows = make_file(kind, patients, folder / "in", rng)
     told = judge(source, out, models, alone, whole=kind in WHOLE_KINDS, in_process=in_process)
-    return f"{n_rows} {told}"
-
-
-def is_failure(outcome: str) -> bool:
-    """Whether a file came to anything but an output or an error with a code."""
-    return outcome.split(" ")[0].isupper() or outcome == "error"
-
-
-def run_kind(kind: str, given: argparse.Namespace) -> tuple[Counter[str], int]:
-    """Run workers for a kind until all its files are judged; returns outcomes, and the number of bad rows."""
-    counted: Counter[str] = Counter()
-    start = n_rows = 0
-    while start < given.each:
-        options = {"--each": given.each, "--seed": given.seed, "--models": given.models, "--processes": given.processes}
-        command = [sys.executable, __file__, *(str(word) for pair in options.items() for word in pair)]
-        done = subprocess.run([*command, "--worker", kind, str(start)], capture_output=True, text=True, check=False)
-        lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
-        for line in lines:
-            if len(line) > 2:
-                n_rows += int(line[1]) if line[1].isdigit() else 0
-                outcome = line[2] if line[1].isdigit() else f"{line[1]} {line[2]}"
-                counted[outcome if not is_failure(outcome) else outcome.split(" ")[0]] += 1
-                if is_failure(outcome):
-                    print(f"  {kind} {line[0]} {outcome[:500]}", flush=True)
-        if not done.returncode:
-            break
-        start = int(lines[-1][0]) + 1 if lines else given.each
-        counted["CRASH"] += 1
-        print(f"  {kind} {start - 1} CRASH {done.returncode} {done.stderr[-300:]}", flush=True)
-    return counted, n_rows
+    return n_rows, told
 
 
 def main() -> int:
     """Run a worker for each kind, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="")
+    add_options(parser, each=100)
     parser.add_argument("--models", default="", help="by default released bundles of tests/golden")
     parser.add_argument("--processes", type=int, default=0)
-    parser.add_argument("--worker", nargs=2, default=None)
     given = parser.parse_args()
     if given.worker:
-        work(given.worker[0], given)
+        work_kind(given.worker[0], given)
         return 0
-    total, total_rows, started = Counter(), 0, time.time()
-    for kind in [name for name in KINDS if given.only in name]:
-        counted, n_rows = run_kind(kind, given)
-        print(kind, json.dumps(dict(counted.most_common())), f"{n_rows} bad rows", flush=True)
-        total += counted
-        total_rows += n_rows
-    words = f"{total.total()} files, {total_rows} bad rows in {time.time() - started:.0f} s:"
-    print(words, json.dumps(dict(total.most_common())))
-    return int(any(map(is_failure, total)))
+    options = ["--seed", str(given.seed), "--models", given.models, "--processes", str(given.processes)]
+    return run_kinds(__file__, [name for name in KINDS if given.only in name], options, given.each)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ HOSTILE_YAML = {
     "a time that is none": "a: !!timestamp never",
     "an object": "!!python/object/apply:os.system ['true']",
     "a null byte": "a: \x00",
+    "UTF-16 without its mark": "\0a\0:\0 \0b",
+    "a number beyond any": f"a: {10**400}",
 }
 
 

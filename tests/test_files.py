@@ -247,3 +247,10 @@ def test_many_runs_at_once_into_one_folder_each_leave_it_whole(tmp_path):
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len({path.read_text() for path in (tmp_path / "models").iterdir()}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_refused(tmp_path):
+    with pytest.raises(OutputError) as refused, atomic_folder(tmp_path / "a\udcff", marker="m"):
+        pass
+    assert refused.value.code == "PC-FILES-62"
+    assert list(tmp_path.iterdir()) == []

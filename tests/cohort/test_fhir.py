@@ -497,3 +497,21 @@ def test_the_codes_that_are_refused_are_told_with_what_they_may_be() -> None:
     assert {"62323", "64493", "64483"} <= set(AMBIGUOUS_CODES)
     assert all(len(code) == 5 and code.isdigit() for code in AMBIGUOUS_CODES)
     assert all(len(candidates) >= 2 for candidates in AMBIGUOUS_CODES.values())
+
+
+def test_what_stands_in_the_place_of_a_type_is_not_told(ingest_resources: Callable[..., Ingested]) -> None:
+    bad = [{"resourceType": text} for text in ("Miller, Anna", "987654321", "", "Encounter")]
+    told = "\n".join(describe_ingestion(*ingest_resources(with_bad(*bad))))
+    assert "Miller" not in told
+    assert "987654321" not in told
+    assert "3 rows because resources of other types" in told
+    assert "1 row because resources of type Encounter" in told
+
+
+def test_a_bundle_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
+    bundle = write_bundle(tmp_path / "all.json", make_resources(2))
+    bundle.write_bytes(bundle.read_bytes()[:-9])
+    with pytest.raises(DataError, match="1 files, lines or entries are not JSON") as caught:
+        ingest(bundle, tmp_path / "mapping.yaml")
+    assert caught.value.code == "PC-LONG-06"

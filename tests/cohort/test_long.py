@@ -388,3 +388,9 @@ def test_baselines_are_those_of_a_search_row_by_row(
         assert (None if pd.isna(found["value"][i]) else found["value"][i]) == (
             nearest.pop() if len(nearest) == 1 else None
         )
+
+
+def test_a_person_without_any_day_of_a_procedure_ends_nothing(ingest_texts: Callable[..., Ingested]) -> None:
+    cohort, _ = ingest_texts(MAPPING, SCORES, PROCEDURES + "c,,RF\nd,soon,RF\n")
+    assert cohort.episodes["patient_id"].tolist() == ["a", "a", "b", "d"]
+    assert cohort.visits["pain_nrs"].tolist() == [3, 6, 2]

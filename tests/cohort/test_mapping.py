@@ -146,6 +146,13 @@ def test_a_field_that_makes_no_sense_is_refused(tmp_path: Path, field: str, word
         load_mapping(write(tmp_path, WHOLE.replace("visits:", f"  {field}\nvisits:", 1)))
 
 
+@pytest.mark.parametrize("meaning", ["{}", "[]", "[{}]", "{means: true}", "[[]]"])
+def test_a_code_whose_meaning_is_empty_is_refused(tmp_path: Path, meaning: str) -> None:
+    text = WHOLE.replace("9: missing", f"9: {meaning}", 1)
+    with pytest.raises(SettingsError, check=lambda error: error.code == "PC-REGISTRY-14"):
+        load_mapping(write(tmp_path, text))
+
+
 def test_rows_of_several_visits_need_an_id(tmp_path: Path) -> None:
     text = WHOLE.replace("episode_id: {column: id}", "episode_id: {row_number: true}", 1)
     with pytest.raises(SettingsError, match="'row_number' cannot link them"):

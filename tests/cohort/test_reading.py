@@ -152,6 +152,13 @@ def test_encodings_and_line_ends(read, encoding: str, end: str) -> None:
     assert sheet.rows.columns.tolist() == ["id", "age", "pain", "sex", "notes"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_said_to_be(read, encoding: str) -> None:
+    with pytest.raises(DataError, match="UTF-16 without its byte order mark") as refused:
+        read((HEADER + "".join(ROWS)).encode(encoding))
+    assert refused.value.code == "PC-READING-38"
+
+
 def test_utf_16_that_is_declared_otherwise_or_is_cut_is_refused(read) -> None:
     text = (HEADER + "".join(ROWS)).encode("utf-16")
     with pytest.raises(DataError, match="is not UTF-8 text"):

@@ -325,3 +325,11 @@ def test_typed_columns_of_parquet_are_read_as_their_texts(tmp_path: Path) -> Non
     assert_same(found, ingest_whole(mapping, [tmp_path / "in.parquet"]))
     assert found[0].episodes["pain_nrs"].tolist()[1:3] == [5.05, 5.05]
     assert found[0].episodes["episode_id"][0] == "0|1"
+
+
+def test_a_number_near_the_largest_is_a_reject_without_a_warning(tmp_path: Path) -> None:
+    rows = simple_rows(6).astype("object")
+    rows.loc[2, "vas"] = "1" + "0" * 308
+    cohort, rejects = check_frame(tmp_path, rows)
+    assert kinds(rejects) == [("episodes", 3, "pain_nrs", "not a number")]
+    assert cohort.episodes["pain_nrs"].notna().sum() == 5

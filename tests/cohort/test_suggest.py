@@ -160,3 +160,16 @@ def test_a_decimal_comma_and_the_unit_of_what_it_writes_are_guessed(tmp_path: Pa
     assert set(cohort.episodes["bmi"]) == {27.4}
     file.write_text(file.read_text(encoding="utf-8").replace(",", "."), encoding="utf-8")
     assert "decimal" not in suggest_mapping(file)
+
+
+def test_a_word_among_the_numbers_of_visits_ends_nothing(tmp_path: Path) -> None:
+    rows = [f"P{patient},{visit},{9 - visit}" for patient in range(8) for visit in range(3)]
+    text = "\n".join(["patient_id,visit,nrs", *rows, "P8,0,8", "P8,lost,"]) + "\n"
+    (tmp_path / "visits.csv").write_text(text, encoding="utf-8")
+    assert "column: visit" in suggest_mapping(tmp_path / "visits.csv").replace('"', "")
+
+
+def test_a_folder_of_headers_alone_is_drafted(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "a.csv").write_text("patient_id,age,nrs\n", encoding="utf-8")
+    assert "patient_id" in suggest_mapping(tmp_path / "export")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from paincast.errors import DataError
+from paincast.errors import DataError, PaincastError
 from paincast.evidence import load_records
 from paincast.evidence.reading import list_source_ids, read_yaml
 from paincast.evidence.records import load_contents
@@ -234,3 +234,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert read_yaml(written) == HELD
     assert written.read_text(encoding="utf-8").startswith("# ")
     assert written.read_bytes() == COMPUTED.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"a: \0", b"year: 2024-99-99", b"a: &a [*a]", b"a: [" + b"[" * 99, b"- 1"]
+)
+def test_a_file_that_is_no_study_is_an_error_of_its_owner(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "study2026.yaml").write_bytes(content)
+    with pytest.raises(PaincastError, check=lambda error: bool(error.code)):
+        read_studies([tmp_path / "study2026.yaml"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,18 @@ def test_resume_without_an_unfinished_run_begins(batch, undisturbed, tmp_path) -
     assert read_folder(tmp_path / "new") == undisturbed("out.csv")
 
 
+def change_digits(file: Path) -> None:
+    """Put a text where a number stood, as JSON that can be read."""
+    text = file.read_text("utf-8")
+    at = text.index("{")
+    file.write_text(text[:at] + re.sub(r"\b[0-9]+\b(?=[,}\]])", '"x"', text[at:]).replace("null", '"x"'), "utf-8")
+
+
+def put_in_place(file: Path, make: Callable[[Path], object]) -> None:
+    file.unlink()
+    make(file)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
@@ -313,8 +326,13 @@ def test_resume_without_an_unfinished_run_begins(batch, undisturbed, tmp_path) -
         lambda folder: (folder / "plan.json").unlink(),
         lambda folder: (folder / "part-000009.csv").write_bytes(b"orphan"),
         lambda folder: (folder / "part-000003.csv.new").write_bytes(b"orphan"),
+        lambda folder: change_digits(folder / "manifest.jsonl"),
+        lambda folder: change_digits(folder / "whole.json"),
+        lambda folder: (folder / "contradicted.arrow").write_bytes(b"cut"),
+        lambda folder: put_in_place(folder / "part-000002.csv", os.mkfifo),
+        lambda folder: put_in_place(folder / "manifest.jsonl", os.mkfifo),
+        lambda folder: put_in_place(folder / "plan.json", Path.mkdir),
     ],
-    ids=["part", "ids", "manifest", "zeros", "plan", "no plan", "orphan", "draft"],
 )
 def test_a_damaged_part_is_made_again_and_orphans_go(unfinished, batch, undisturbed, damage) -> None:
     damage(unfinished.parent / ".out.csv.parts")
@@ -476,3 +494,12 @@ def test_parts_change_no_row(batch, tmp_path) -> None:
     found = rejects[["row", "column", "rule"]].to_numpy().tolist()
     assert found.count([0, "hair", "unknown column"]) == 1
     assert [row for row, _, rule in found if rule == "duplicate"] == [3, 18, 26, 31, 36]
+
+
+def test_an_output_whose_name_is_not_utf_8_is_refused(tmp_path) -> None:
+    with (
+        pytest.raises(OutputError, check=lambda error: error.code == "PC-FILES-62"),
+        parts.hold_parts(tmp_path / "a\udcff.csv"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []

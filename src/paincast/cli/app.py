@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import click
 
 from paincast import __version__
 from paincast.cli import completion, data, declarations, evaluate, evidence, model, registry, report
+from paincast.cli.printing import echo
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
 
@@ -85,17 +87,19 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return paincast.main(list(arguments), prog_name="paincast", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except SystemExit as stop:
         return int(stop.code or 0)
     except (click.Abort, KeyboardInterrupt) as stop:
         cause = stop.__cause__ or stop
-        click.echo(str(cause) or "interrupted; no partial output was left", err=True)
+        echo(str(cause) or "interrupted; no partial output was left", err=True)
         return EXIT_TERMINATED if isinstance(cause, Terminated) else EXIT_INTERRUPTED
     except PaincastError as error:
         code = f" [{error.code}]" if error.code else ""
-        click.echo(f"error: {' '.join(hide_values(str(error)).split())}{code}", err=True)
+        echo(f"error: {' '.join(hide_values(str(error)).split())}{code}", err=True)
         return EXIT_ERROR
     except Exception as error:
         _report_bug(error)
@@ -107,8 +111,8 @@ def _report_bug(error: Exception) -> None:
     if os.environ.get("PAINCAST_DEBUG") == "1":
         traceback.print_exception(error)
         return
-    click.echo("".join(traceback.format_tb(error.__traceback__)).rstrip(), err=True)
-    click.echo(
+    echo("".join(traceback.format_tb(error.__traceback__)).rstrip(), err=True)
+    echo(
         f"bug: {type(error).__name__}; please report the lines above. The message is withheld because it could quote "
         "a patient's value; PAINCAST_DEBUG=1 shows them.",
         err=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from paincast.cli.printing import echo
 from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS, CohortSettings
 
@@ -79,8 +80,8 @@ def simulate(
             progress=shown,
         )
     for technique in manifest["details"]["techniques"]:
-        click.echo(f"  {technique}: {episodes} episodes")
-    click.echo(f"written: {out} ({manifest['n_episodes']} episodes, basis {manifest['basis']})")
+        echo(f"  {technique}: {episodes} episodes")
+    echo(f"written: {out} ({manifest['n_episodes']} episodes, basis {manifest['basis']})")
     if report is not None:
         _write_report(out, report if report.name else out.with_name(f"{out.name}.report.html"))
 
@@ -89,7 +90,7 @@ def _write_report(cohort: Path, path: Path) -> None:
     from paincast.reporting.simulation import report_simulation
 
     shown = report_simulation(cohort, path)
-    click.echo(f"written: {path} ({shown} episodes beside their evidence)")
+    echo(f"written: {path} ({shown} episodes beside their evidence)")
 
 
 @click.command()
@@ -121,15 +122,15 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
 
     if listing:
         for data_set in data_sets.list_data_sets():
-            click.echo(f"{data_set.name}\n  {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
+            echo(f"{data_set.name}\n  {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
         return
     if not names:
         raise click.UsageError("give the NAME of a data set; 'paincast fetch --list' lists them")
     for data_set in [data_sets.get_data_set(name) for name in names]:
         with show_progress(data_set.name, "bytes", is_wanted=progress) as shown:
             files = data_sets.fetch(data_set.name, out, mirror=mirror, progress=shown)
-        click.echo(f"{data_set.name}: {', '.join(str(file) for file in files)}")
-        click.echo(f"  cite: {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
+        echo(f"{data_set.name}: {', '.join(str(file) for file in files)}")
+        echo(f"  cite: {' '.join(data_set.citation.split())}\n  licence: {data_set.licence}")
 
 
 @click.command()
@@ -187,16 +188,16 @@ def ingest(
 
     found = ingest_to_folder(files or None, mapping, out, max_rejects=max_rejects)
     for line in found.lines:
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if not found.is_written:
-        click.echo(
+        echo(
             f"rejects: {found.share:.1%} of the rows of a table lost a value, more than --max-rejects "
             f"{max_rejects:g}; the cohort was not written. See {out.with_name(f'{out.name}.rejects.csv')}, correct the "
             "mapping, or accept it with --max-rejects 1",
             err=True,
         )
         context.exit(EXIT_REJECTS)
-    click.echo(f"written: {out} (basis real, {found.n_episodes} real episodes)")
+    echo(f"written: {out} (basis real, {found.n_episodes} real episodes)")
 
 
 def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
@@ -206,11 +207,11 @@ def _suggest(source: Path, out: Path | None, dictionary: Path | None) -> None:
 
     suggestion = suggest(source, dictionary=dictionary, contract=find_contract(out or source))
     if out is None:
-        click.echo(suggestion.text, nl=False)
+        echo(suggestion.text, nl=False)
     else:
         with atomic_file(out) as draft:
             draft.write_text(suggestion.text, encoding="utf-8")
-    click.echo(format_understood(suggestion.understood), err=out is None)
-    click.echo(format_dry_run(run_dry(suggestion.draft, source)), err=out is None)
+    echo(format_understood(suggestion.understood), err=out is None)
+    echo(format_dry_run(run_dry(suggestion.draft, source)), err=out is None)
     if out is not None:
-        click.echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")
+        echo(f"written: {out}; edit it, then: paincast ingest {out} {source} -o FOLDER")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from paincast.cli.tables import print_table
+from paincast.cli.printing import echo, print_table
 from paincast.schema import TABLES
 
 LONGEST_DEFAULT = 60
@@ -49,7 +49,7 @@ def print_schema(
     if sum([bool(table), instruments, contract_file is not None, json_schema]) > 1:
         raise click.UsageError("--table, --instruments, --contract and --json-schema exclude each other")
     if json_schema:
-        click.echo(json.dumps(CONTRACT_SCHEMA, indent=2))
+        echo(json.dumps(CONTRACT_SCHEMA, indent=2))
         return
     if instruments:
         rows = [{"table": "instruments", **row} for row in list_instruments()]
@@ -57,7 +57,7 @@ def print_schema(
         rows = list_contract(load_contract(contract_file) if contract_file.name else BUILT_IN)
     else:
         rows = [row for row in list_columns() if table in (None, row["table"])]
-    click.echo(json.dumps(rows, indent=2, ensure_ascii=False) if form == "json" else _as_markdown(rows))
+    echo(json.dumps(rows, indent=2, ensure_ascii=False) if form == "json" else _as_markdown(rows))
 
 
 def _as_markdown(rows: list[dict[str, str]]) -> str:
@@ -106,7 +106,7 @@ def check_contract(file: Path | None, dictionary: Path | None, out: Path | None)
 
     assert file is not None
     contract = load_contract(file)
-    click.echo(f"{contract.name}: valid, digest {contract.digest}")
+    echo(f"{contract.name}: valid, digest {contract.digest}")
     for what, names in {
         "columns": contract.own_columns,
         "techniques": tuple(contract.own_techniques),
@@ -115,7 +115,7 @@ def check_contract(file: Path | None, dictionary: Path | None, out: Path | None)
             name for name, outcome in contract.outcomes.items() if BUILT_IN.outcomes.get(name) != outcome
         ),
     }.items():
-        click.echo(f"  {what}: {', '.join(names) or 'none'}")
+        echo(f"  {what}: {', '.join(names) or 'none'}")
 
 
 def _draft(dictionary: Path, out: Path | None) -> None:
@@ -126,11 +126,11 @@ def _draft(dictionary: Path, out: Path | None) -> None:
 
     text = draft_contract(dictionary.stem, read_dictionary(dictionary), built_in=recognize_fields(dictionary))
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     with atomic_file(out) as draft:
         draft.write_text(text, encoding="utf-8")
-    click.echo(f"written: {out}; edit it, then: paincast contract {out}")
+    echo(f"written: {out}; edit it, then: paincast contract {out}")
 
 
 @click.command("settings")

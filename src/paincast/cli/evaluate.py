@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paincast.cli.printing import echo, print_table
 from paincast.cli.registry import exclude_overlap_option, tracking_uri_option
-from paincast.cli.tables import print_table
 from paincast.environment import hide_values
 
 if TYPE_CHECKING:
@@ -124,16 +124,16 @@ def evaluate(
     evaluated = _gather(loaded, evaluation, found, unfit, name)
     written = _write(out, evaluation, evaluated, name, patients.basis)
     for note in list_notes(models, loaded).values():
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     _print(evaluation)
-    click.echo("\nwritten: " + ", ".join(map(str, written)))
+    echo("\nwritten: " + ", ".join(map(str, written)))
     for line in lines:
-        click.echo(line)
+        echo(line)
     if record:
         for model, why in unfit.items():
-            click.echo(f"not recorded: {model}: {why}")
+            echo(f"not recorded: {model}: {why}")
         for line in _record(models, evaluated, name, patients.basis, tracking_uri) if found else ():
-            click.echo(hide_values(line))
+            echo(hide_values(line))
 
 
 @click.command()
@@ -192,7 +192,7 @@ def validate(models: Path, out: Path, mirror: str | None, resamples: int, seed: 
             written.append(_write(out / judged.name, judged.evaluation, evaluated, judged.name, "real")[0])
             lines += _record(models, evaluated, judged.name, "real", tracking_uri) if judged.found else ()
     for line in problems:
-        click.echo(line)
+        echo(line)
     if not written:
         told = [f"{model}: {'; '.join(because)}" for model, because in reasons.items()]
         raise RefusalError(
@@ -202,10 +202,10 @@ def validate(models: Path, out: Path, mirror: str | None, resamples: int, seed: 
     with atomic_file(out / "overview.html") as draft:
         draft.write_text(write_validated(current, reasons), encoding="utf-8")
     for line in lines:
-        click.echo(hide_values(line))
-    click.echo()
+        echo(hide_values(line))
+    echo()
     print_table(tabulate_validated(current, reasons), keys=2)
-    click.echo("\nwritten: " + ", ".join(map(str, [out / "overview.html", *written])))
+    echo("\nwritten: " + ", ".join(map(str, [out / "overview.html", *written])))
 
 
 def _update(
@@ -298,13 +298,13 @@ def _print(evaluation: ExternalValidation) -> None:
     print_table(shown.drop(columns=list(NEEDED)), keys=3)
     sized = flow[list(NEEDED)].notna().all(axis=1)
     if sized.any():
-        click.echo("\nEpisodes evaluated, and needed for a precise validation:")
+        echo("\nEpisodes evaluated, and needed for a precise validation:")
         print_table(shown.loc[sized, [*IDENTITY, "evaluated", *NEEDED]], keys=3)
     measured = [*IDENTITY, "metric", "estimate", "lower", "upper", "n"]
-    click.echo()
+    echo()
     print_table(_format_months(evaluation.metrics[measured]), keys=4)
     if "update" in evaluation.tables:
-        click.echo("\nBefore and after recalibration, on patients left out of it:")
+        echo("\nBefore and after recalibration, on patients left out of it:")
         print_table(evaluation.tables["update"].drop(columns="method"), keys=3)
 
 

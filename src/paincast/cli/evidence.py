@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paincast.cli.printing import echo
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
 from paincast.settings import SCENARIOS
 
@@ -207,7 +208,7 @@ def _diff(files: Sequence[Path], *, write: bool) -> str:
     after = compute_file(read_studies(files))
     moved = diff_files(load_file(), after)
     if write:
-        click.echo(f"written: {write_file(after)}", err=True)
+        echo(f"written: {write_file(after)}", err=True)
     return str(moved.to_csv(index=False)) if len(moved) else "no figure moves\n"
 
 
@@ -231,15 +232,15 @@ def _draw_forest(records: tuple[Record, ...], out: Path) -> None:
     with atomic_file(out) as draft:
         save_forest(rates, draft)
     published = int((rates["kind"] == "published").sum())
-    click.echo(f"written: {out} ({published} published rates of {rates['record'].nunique()} records)")
+    echo(f"written: {out} ({published} published rates of {rates['record'].nunique()} records)")
 
 
 def _deliver(text: str, out: Path | None) -> None:
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     from paincast.files import atomic_file
 
     with atomic_file(out) as draft:
         draft.write_text(text, encoding="utf-8")
-    click.echo(f"written: {out}")
+    echo(f"written: {out}")

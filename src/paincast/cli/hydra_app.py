@@ -117,7 +117,7 @@ def run_training(arguments: Sequence[str], train: Callable[[TrainingSettings, st
             hydra.main(version_base="1.3", config_path=str(find_configs()), config_name="config")(job)()
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise explain_refusal(error) from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             if started:
                 raise
             raise SettingsError(f"the settings cannot be read: {_describe_cause(error)}", code="PC-CLI-03") from error
@@ -205,8 +205,9 @@ def read_settings(config: DictConfig) -> TrainingSettings:
             )
     from paincast.reporting.model.checklist import check_items
 
-    check_items(settings)
-    return check_settings(settings)
+    checked = check_settings(settings)
+    check_items(checked)
+    return checked
 
 
 def _read_numbers(value: Any) -> Any:
@@ -249,7 +250,7 @@ def read_gate(choice: str) -> GateSettings:
         merged = OmegaConf.merge(OmegaConf.structured(TrainingSettings), {"gate": criteria})
     except (OmegaConfBaseException, YAMLError) as error:
         raise explain_refusal(error) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}", code="PC-CLI-09") from error
     assert isinstance(merged, DictConfig)
     return read_settings(merged).gate

@@ -9,8 +9,8 @@ import click
 
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
+from paincast.cli.printing import echo, print_table
 from paincast.cli.registry import find_store, tracking_uri_option
-from paincast.cli.tables import print_table
 from paincast.deferred import spare_pandas
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK
@@ -93,12 +93,12 @@ def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
     # Reasons are sentences: as table cells they would make the table too wide.
     print_table(result.summary[: len(result.trained)], keys=2)
     for name, reason in result.refused.items():
-        click.echo(hide_values(f"no model for {name}: {reason}"))
-    click.echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
+        echo(hide_values(f"no model for {name}: {reason}"))
+    echo(hide_values(f"\nmodels: {result.models_folder} ({RESEARCH_MARK})"))
     if settings.evaluation.export_oof is not None:
-        click.echo(hide_values(f"out-of-fold predictions: {settings.evaluation.export_oof} (rows of patients)"))
+        echo(hide_values(f"out-of-fold predictions: {settings.evaluation.export_oof} (rows of patients)"))
     if result.review_hint:
-        click.echo(hide_values(result.review_hint))
+        echo(hide_values(result.review_hint))
 
 
 def _read_months(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:  # noqa: ARG001
@@ -300,25 +300,25 @@ def predict(
             resume=resume,
             progress=shown,
         )
-    click.echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
+    echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")
     for technique, (predicted, abstained) in summary.by_technique.items():
         because = f", most often because {summary.reasons[technique]}" if abstained else ""
-        click.echo(f"  {technique or 'no technique'}: {predicted} answers, {abstained} abstentions{because}")
+        echo(f"  {technique or 'no technique'}: {predicted} answers, {abstained} abstentions{because}")
     if summary.marked:
-        click.echo(f"research use only: {', '.join(summary.marked)}")
+        echo(f"research use only: {', '.join(summary.marked)}")
     for note in summary.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     if show:
         from paincast.reporting.model.summary import summarize_predictions
 
-        click.echo()
+        echo()
         print_table(summarize_predictions(read_predictions(out)), keys=2)
-        click.echo()
-    click.echo(f"written: {out}")
+        echo()
+    echo(f"written: {out}")
     if summary.rejects_path is not None:
-        click.echo(f"{summary.n_rejects} rejects: {summary.rejects_path}")
+        echo(f"{summary.n_rejects} rejects: {summary.rejects_path}")
     if summary.reject_share > max_rejects:
-        click.echo(
+        echo(
             f"rejects: {summary.reject_share:.1%} of the rows lost a value, more than --max-rejects {max_rejects:g}",
             err=True,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.tables import print_table
+from paincast.cli.printing import echo, print_table
 
 if TYPE_CHECKING:
     from paincast.cohort.tables import Cohort
@@ -82,15 +82,15 @@ def promote(run_or_version: str, choice: str, signing_key: Path | None, tracking
     done = promote_version(find_store(tracking_uri), run_or_version, read_gate(choice), signing_key=signing_key)
     for finding in done.verdict.findings:
         required = f" (required: {finding.required})" if finding.required else ""
-        click.echo(f"{finding.status:<10} {finding.criterion}: {finding.reason}{required}")
+        echo(f"{finding.status:<10} {finding.criterion}: {finding.reason}{required}")
     name = f"{done.model_name} version {done.version}"
     if not done.verdict.passed:
         raise RefusalError(f"{name} is not promoted: {done.verdict.describe()}; nothing was changed", code="PC-CLI-15")
     mark = f"; {done.verdict.mark}" if done.verdict.mark else ""
     before = f", before it version {done.former}" if done.former not in (None, done.version) else ""
-    click.echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")
+    echo(f"\n{name} is champion{before}{mark}: models:/{done.model_name}@champion")
     if done.signed_by:
-        click.echo(f"signed by key {done.signed_by}")
+        echo(f"signed by key {done.signed_by}")
 
 
 @click.command()
@@ -110,7 +110,7 @@ def rollback(model: str, tracking_uri: str | None) -> None:
 
     done = roll_back(find_store(tracking_uri), model)
     use = f"; {done.use}" if done.use else ""
-    click.echo(f"{done.model_name}: version {done.restored} is champion again, in place of version {done.demoted}{use}")
+    echo(f"{done.model_name}: version {done.restored} is champion again, in place of version {done.demoted}{use}")
 
 
 @click.command("compare-runs")
@@ -180,13 +180,13 @@ def compare_runs(
         exclude_overlap=exclude_overlap,
     )
     print_table(flow, keys=1)
-    click.echo()
+    echo()
     print_table(table.drop(columns="method"), keys=1, float_format="%.4f")
-    click.echo(f"\n{table['method'].iloc[0]}; the cohort is {loaded.basis}")
+    echo(f"\n{table['method'].iloc[0]}; the cohort is {loaded.basis}")
     if out is not None:
         with atomic_file(out) as draft:
             table.to_csv(draft, index=False)
-        click.echo(f"written: {out}")
+        echo(f"written: {out}")
 
 
 def _list_model_folders(tracking_uri: str | None) -> list[Path]:

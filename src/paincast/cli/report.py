@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from paincast.cli.printing import echo
 from paincast.cli.registry import find_store, tracking_uri_option
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def report(run: str, out: Path, tracking_uri: str | None) -> None:
             )
         if several:
             (folder / "overview.html").write_text(write_overview(facts), encoding="utf-8")
-    click.echo(f"written: {out / ('overview.html' if several else 'report.html')}")
+    echo(f"written: {out / ('overview.html' if several else 'report.html')}")
 
 
 @click.command()
@@ -82,21 +83,21 @@ def profile(cohort: Path, out: Path | None) -> None:
     _print_profile(name, computed)
     if out is not None:
         write_profile_file(computed, loaded, name, out)
-        click.echo(f"written: {out}")
+        echo(f"written: {out}")
 
 
 def _print_profile(name: str, profile: Profile) -> None:
-    from paincast.cli.tables import print_table
+    from paincast.cli.printing import print_table
     from paincast.reporting.profile.findings import list_findings
     from paincast.reporting.profile.page import summarize_profile
 
     rounded = ", rounded to five" if profile.is_real else ""
-    click.echo(
+    echo(
         f"{name}: {profile.n_episodes:,} episodes of {profile.n_patients:,} patients, {profile.n_visits:,} visits "
         f"(basis {profile.basis}{rounded})"
     )
     for sentence in list_findings(profile):
-        click.echo(f"- {sentence}")
+        echo(f"- {sentence}")
     for title, table in summarize_profile(profile):
-        click.echo(f"\n{title}")
+        echo(f"\n{title}")
         print_table(table)

@@ -40,20 +40,25 @@ Figures = Mapping[str, Any]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose content is a mapping.
+    """Read a YAML file of the package, whose content is a mapping; see :func:`parse_yaml`."""
+    return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Parse YAML whose content is a mapping; ``name`` stands for its file in errors.
 
     Raises
     ------
     DataError
-        If the file is not a YAML mapping.
+        If it is not a YAML mapping.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except yaml.YAMLError as error:
-        raise DataError(f"{path.name} is not valid YAML", code="PC-EVIDENCE-07") from error
+        content = yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:  # a date or a number may be none
+        raise DataError(f"{name} is not valid YAML", code="PC-EVIDENCE-07") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path.name} must hold a mapping of keys to values", code="PC-EVIDENCE-08")
+        raise DataError(f"{name} must hold a mapping of keys to values", code="PC-EVIDENCE-08")
     return content
 
 

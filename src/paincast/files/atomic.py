@@ -117,6 +117,7 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
         If the destination cannot be written, contains something else, or the disk is full.
     """
     target = Path(path)
+    require_utf_8_name(target)
     if target.exists() and not target.is_dir():
         raise OutputError(f"cannot write {target}: a file of that name exists; give a folder name", code="PC-FILES-02")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
@@ -129,6 +130,20 @@ def atomic_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         _place_folder(draft, target)
+
+
+def require_utf_8_name(target: Path) -> None:
+    """Refuse a path that is not UTF-8: Arrow can neither write nor read it.
+
+    Raises
+    ------
+    OutputError
+        If a part of the path is not UTF-8.
+    """
+    try:
+        str(target).encode("utf-8")
+    except UnicodeEncodeError:
+        raise OutputError(f"cannot write {target}: the name is not UTF-8; give another", code="PC-FILES-62") from None
 
 
 @contextmanager

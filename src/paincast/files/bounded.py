@@ -41,11 +41,15 @@ def read_yaml_text(path: str | Path) -> str:
     """
     file = Path(path)
     try:
-        text = _read_regular(file, YAML_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8", code="PC-FILES-05") from error
+        content = _read_regular(file, YAML_BYTES)
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}", code="PC-FILES-06") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise SettingsError(f"{file} is not UTF-8 text; save it as UTF-8", code="PC-FILES-05")
     check_yaml(text, str(file))
     return text
 

@@ -80,3 +80,14 @@ def refuse_changed_file(path: str | Path, before: os.stat_result) -> None:
         raise DataError(
             f"{path} changed while it was read; wait until it is written in full, then run again", code="PC-FILES-16"
         )
+
+
+def looks_like_utf_16(first: bytes) -> bool:
+    """Whether the first bytes of a text are those of UTF-16 without its mark: two characters of ASCII.
+
+    Examples
+    --------
+    >>> looks_like_utf_16("id".encode("utf-16-le")), looks_like_utf_16(b"id,pain")
+    (True, False)
+    """
+    return [byte == 0 for byte in first[:4]] in ([False, True] * 2, [True, False] * 2)

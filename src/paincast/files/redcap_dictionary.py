@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paincast.errors import DataError
-from paincast.files.inputs import require_regular_file
+from paincast.files.inputs import looks_like_utf_16, require_regular_file
 
 FIELD_TYPES = (
     "text", "notes", "dropdown", "radio", "checkbox", "yesno", "truefalse", "calc", "slider", "sql", "file",
@@ -242,12 +242,13 @@ def _read_text(file: Path) -> str:
         )
     content = file.read_bytes()
     utf_16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if utf_16 else ("utf-8-sig", "cp1252"):
+    encodings = ("utf-16",) if utf_16 else ("utf-8-sig", "cp1252")
+    for encoding in () if looks_like_utf_16(content) else encodings:
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise DataError(f"{file} is not text in UTF-8, UTF-16 or Windows-1252", code="PC-FILES-55")
+    raise DataError(f"{file} is not text in UTF-8, UTF-16 with its mark, or Windows-1252", code="PC-FILES-55")
 
 
 def _match_header(header: list[str]) -> dict[str, int]:

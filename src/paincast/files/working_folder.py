@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -108,10 +108,15 @@ def remove_working_folder(folder: Path, *, first: str) -> None:
     """Remove a folder that this process holds: the file by which it counts as unfinished first, the lock last."""
     with suppress(OSError):
         (folder / first).unlink(missing_ok=True)
-        for path in list(folder.iterdir()):
-            if path.name != LOCK:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        sweep_working_folder(folder, keep=())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_working_folder(folder: Path, *, keep: Collection[str]) -> None:
+    """Remove what is in a folder that this process holds, but what is to be kept, and the lock."""
+    for path in list(folder.iterdir()):
+        if path.name not in {*keep, LOCK}:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @contextmanager

@@ -229,6 +229,8 @@ def _read_conditional_codes(node: Node, target: Column) -> dict[str, tuple[Condi
     for code, content in node.children().items():
         if _is_single(content):
             continue
+        if not content.content.value:
+            raise content.refuse("is empty; give a value")
         blocks = content.entries() if isinstance(content.content.value[0], yaml.Node) else [content]
         codes[to_code(code)] = tuple(_read_conditional_code(block, target) for block in blocks)
     return codes

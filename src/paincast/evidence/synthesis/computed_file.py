@@ -10,12 +10,13 @@ import pandas as pd
 import yaml
 
 from paincast.errors import DataError
-from paincast.evidence.reading import list_source_ids, read_yaml
+from paincast.evidence.reading import list_source_ids, parse_yaml, read_yaml
 from paincast.evidence.records import EVIDENCE_FOLDER, build_records, load_contents
 from paincast.evidence.synthesis.audit import audit_figures, summarise_audit
 from paincast.evidence.synthesis.compute import DIGITS, compute_records, round_figures
 from paincast.evidence.synthesis.extraction import check_links, load_studies, parse_study
 from paincast.evidence.synthesis.study import Study
+from paincast.files.bounded import read_yaml_text
 
 COMPUTED = EVIDENCE_FOLDER / "computed.yaml"
 
@@ -84,13 +85,16 @@ def read_studies(files: Sequence[Path]) -> dict[str, Study]:
 
     Raises
     ------
+    SettingsError
+        If a file cannot be read in bounded time and memory.
     DataError
         If a file is no study, names one that is not in the table, or two files have the same name.
     """
     given = [file.stem for file in files]
     if repeated := sorted({name for name in given if given.count(name) > 1}):
         raise DataError(f"two files are named {repeated[0]}; give each study once", code="PC-EVIDENCE-54")
-    studies = {**load_studies(), **{file.stem: parse_study(file.stem, read_yaml(file)) for file in files}}
+    further = {file.stem: parse_study(file.stem, parse_yaml(read_yaml_text(file), file.name)) for file in files}
+    studies = {**load_studies(), **further}
     check_links(studies)
     return studies
 

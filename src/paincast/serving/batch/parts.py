@@ -8,8 +8,9 @@ the part is finished. What no line names does not count.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,14 @@ import numpy as np
 from paincast.cohort.survey import Survey, WholeColumns
 from paincast.errors import OutputError, PaincastError
 from paincast.files import hash_file
+from paincast.files.atomic import require_utf_8_name
 from paincast.files.working_folder import (
-    LOCK,
     NEW,
     append_durably,
     durable_file,
     hold_working_folder,
     remove_working_folder,
+    sweep_working_folder,
     sync_file,
     sync_folder,
 )
@@ -72,8 +74,7 @@ class Part:
 
     def to_line(self) -> str:
         """Write the line of the manifest."""
-        plain = {**vars(self), "survey": self.survey.to_plain(), "tally": self.tally.to_plain()}
-        return json.dumps(plain, ensure_ascii=True)
+        return _seal({**vars(self), "survey": self.survey.to_plain(), "tally": self.tally.to_plain()})
 
     @classmethod
     def from_line(cls, line: str) -> Part:
@@ -81,10 +82,10 @@ class Part:
 
         Raises
         ------
-        ValueError, KeyError, TypeError
-            If the line is not a whole one.
+        ValueError
+            If the line is not as it was written.
         """
-        plain = json.loads(line)
+        plain = _unseal(line)
         return cls(
             number=int(plain["number"]),
             batches=int(plain["batches"]),
@@ -184,7 +185,7 @@ class PartsFolder:
     def _begin(self, plan: dict[str, Any] | None) -> None:
         """Remove what belongs to no finished part, and write the plan of a new run and the manifest."""
         if plan is not None:
-            self._sweep(keep=set())
+            sweep_working_folder(self.path, keep=())
             with durable_file(self.path / PLAN) as draft:
                 draft.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         with durable_file(self.path / MANIFEST) as draft:
@@ -198,9 +199,10 @@ class PartsFolder:
         contradicted = whole.contradicted
         with durable_file(self.path / CONTRADICTED) as draft:
             write_ids(draft, contradicted.hashes, contradicted.ids, np.zeros(len(contradicted.hashes), dtype=bool))
+        plain = {"columns": whole.columns.to_plain(), "is_compared": whole.is_compared}
         with durable_file(self.path / WHOLE) as draft:
-            plain = {"columns": whole.columns.to_plain(), "is_compared": whole.is_compared}
-            draft.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+            digest = hash_file(self.path / CONTRADICTED)
+            draft.write_text(_seal({**plain, CONTRADICTED: digest}) + "\n", encoding="utf-8")
         sync_folder(self.path)
         self.whole = whole
 
@@ -246,7 +248,8 @@ class PartsFolder:
     def sweep(self) -> None:
         """Remove files that belong to no finished part."""
         decided = {WHOLE, CONTRADICTED} if self.finished else set()
-        self._sweep(keep={PLAN, MANIFEST, *decided, *(name for part in self.finished for name in part.files)})
+        of_parts = [name for part in self.finished for name in part.files]
+        sweep_working_folder(self.path, keep={PLAN, MANIFEST, *decided, *of_parts})
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -266,12 +269,10 @@ class PartsFolder:
     def _read_finished(self) -> list[Part]:
         """Read the manifest up to the first line that is not whole, or whose files are not as they were."""
         parts: list[Part] = []
-        if not (self.path / MANIFEST).is_file():
-            return parts
-        for line in (self.path / MANIFEST).read_bytes().splitlines(keepends=True):
+        for line in _read_state(self.path / MANIFEST).splitlines(keepends=True):
             try:
                 part = Part.from_line(line.decode()) if line.endswith(b"\n") else None
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except ValueError:
                 part = None
             if part is None or part.number != len(parts) + 1 or not self._is_whole(part):
                 break
@@ -282,15 +283,7 @@ class PartsFolder:
         names = {f"{_name(part.number)}{ending}" for ending in (self.suffix, REJECTS, IDS)}
         if set(part.files) != names:
             return False
-        try:
-            return all(hash_file(self.path / name) == digest for name, digest in part.files.items())
-        except FileNotFoundError:
-            return False
-
-    def _sweep(self, keep: set[str]) -> None:
-        for path in list(self.path.iterdir()):
-            if path.name not in keep | {LOCK}:
-                path.unlink()
+        return _is_as_written({self.path / name: digest for name, digest in part.files.items()})
 
 
 @contextmanager
@@ -304,6 +297,7 @@ def hold_parts(target: Path) -> Iterator[PartsFolder]:
         do all errors that end the block, and an interruption.
     """
     folder = PartsFolder(target)
+    require_utf_8_name(target)
     if target.is_dir():
         raise OutputError(f"cannot write {target}: it is a directory; give a file name", code="PC-SERVING-62")
     remains = _NOTHING_LEFT
@@ -337,20 +331,46 @@ def _name(number: int) -> str:
     return f"part-{number:06}"
 
 
+def _seal(plain: Mapping[str, Any]) -> str:
+    """Write a line of JSON behind its digest, by which one that was changed or torn is known."""
+    text = json.dumps(plain, ensure_ascii=True)
+    return f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
+
+
+def _unseal(line: str) -> dict[str, Any]:
+    """Revert :func:`_seal`; a ValueError if the line is another."""
+    digest, _, text = line.rstrip("\n").partition(" ")
+    if hashlib.sha256(text.encode()).hexdigest() != digest:
+        raise ValueError
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def _read_state(path: Path) -> bytes:
+    """Read a file of the state; nothing where there is none, or what stands there is no file."""
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _is_as_written(files: Mapping[Path, str]) -> bool:
+    """Whether all files have their digests."""
+    return all(file.is_file() and hash_file(file) == digest for file, digest in files.items())
+
+
 def _read_whole(folder: Path) -> WholeInput | None:
     """Read what is decided of the input; None if it was not written in full."""
     try:
-        plain = json.loads((folder / WHOLE).read_text(encoding="utf-8"))
-        columns, is_compared = WholeColumns.from_plain(plain["columns"]), bool(plain["is_compared"])
-        return WholeInput(columns, read_ids(folder / CONTRADICTED), is_compared)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        plain = _unseal(_read_state(folder / WHOLE).decode())
+    except ValueError:
         return None
+    if not _is_as_written({folder / CONTRADICTED: plain[CONTRADICTED]}):
+        return None
+    return WholeInput(WholeColumns.from_plain(plain["columns"]), read_ids(folder / CONTRADICTED), plain["is_compared"])
 
 
 def _read_plan(path: Path) -> dict[str, Any] | None:
     """Read a plan; None if there is none, or it was not written in full."""
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+        plan = json.loads(_read_state(path))
+    except (ValueError, RecursionError):
         return None
     return plan if isinstance(plan, dict) else None

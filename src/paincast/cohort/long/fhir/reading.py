@@ -30,7 +30,15 @@ from paincast.cohort.long.fhir.flatten import (
     is_asserted,
 )
 from paincast.cohort.long.fhir.references import Patients, read_reference
-from paincast.cohort.long.fhir.resources import NOT_JSON, BadResource, Resource, find_files, read_resources
+from paincast.cohort.long.fhir.resources import (
+    NO_RESOURCE,
+    NOT_JSON,
+    TOO_LONG,
+    BadResource,
+    Resource,
+    find_files,
+    read_resources,
+)
 from paincast.cohort.long.reading import read_long_rows
 from paincast.cohort.long.types import LongTable, join_long_rows
 from paincast.cohort.rejects import MERGED, STATUS, join_rejects
@@ -55,7 +63,7 @@ class FhirRead(NamedTuple):
     files : dict of (int, str)
         Number of resources and hash of each file.
     others : dict of int
-        Number of resources of each type that is not read.
+        Number of resources of each type that is not read; of types that are not known together, under ``""``.
     n_other_names, n_without_value : int
         Observations and responses without a name that the mapping reads, and values that are empty.
     """
@@ -105,7 +113,7 @@ class _Reader:
         elif kind in _LONG:
             self._read_values(resource, file)
         else:
-            self.others[kind] += 1
+            self.others[kind if kind in tables.OTHER_TYPES else ""] += 1
 
     def _read_values(self, resource: Resource, file: str) -> None:
         if resource.type == "Observation":
@@ -196,7 +204,11 @@ def read_fhir(given: Sequence[Path], columns: Mapping[str, Collection[str]], nam
     long_rows, n_empty, rejects = _make_long_rows(reader, names)
     sheets = {kind: _make_sheet(reader, kind, columns[kind]) for kind in (tables.PROCEDURES, tables.PATIENTS)}
     if sheets[tables.PROCEDURES].empty:
-        raise DataError("the FHIR files hold no completed Procedure of a patient; give them too", code="PC-LONG-06")
+        n_bad = sum(rule in (NOT_JSON, NO_RESOURCE, TOO_LONG) for *_, rule, _ in reader.rejects)
+        unread = f"; {n_bad} files, lines or entries are not JSON, or no resource" if n_bad else ""
+        raise DataError(
+            f"the FHIR files hold no completed Procedure of a patient; give them too{unread}", code="PC-LONG-06"
+        )
     listed = pd.DataFrame(
         [(*reject, "row left out") for reject in reader.rejects],
         columns=["table", "row", "column", "rule", "allowed", "action"],

@@ -26,3 +26,15 @@ LONG_TABLES = tuple(
     )
 )
 """Observations by their codes, answers by the ``linkId`` of their item, and conditions, whose value is their code."""
+
+OTHER_TYPES = frozenset((
+    "AdverseEvent", "AllergyIntolerance", "Appointment", "Basic", "BodyStructure", "CarePlan", "CareTeam", "Claim",
+    "ClinicalImpression", "Communication", "Composition", "Consent", "Coverage", "DetectedIssue", "Device",
+    "DeviceRequest", "DeviceUseStatement", "DiagnosticReport", "DocumentReference", "Encounter", "EpisodeOfCare",
+    "ExplanationOfBenefit", "FamilyMemberHistory", "Flag", "Goal", "Group", "ImagingStudy", "Immunization", "List",
+    "Location", "Media", "Medication", "MedicationAdministration", "MedicationDispense", "MedicationRequest",
+    "MedicationStatement", "NutritionOrder", "OperationOutcome", "Organization", "Person", "Practitioner",
+    "PractitionerRole", "Provenance", "Questionnaire", "RelatedPerson", "ResearchSubject", "RiskAssessment",
+    "Schedule", "ServiceRequest", "Specimen", "Substance", "Task",
+))  # fmt: skip
+"""Types of resources that are not read, and are told by name; any other text may be a value of a patient."""

@@ -13,6 +13,7 @@ from paincast.cohort.reading.text.head import read_head
 from paincast.cohort.reading.text.lines import Lines, read_blocks, refuse_encoding
 from paincast.cohort.reading.types import MOST_COLUMNS, Decoded, FileFormat, ReadOptions
 from paincast.errors import DataError
+from paincast.files.inputs import looks_like_utf_16
 
 _WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
@@ -35,8 +36,15 @@ def decode_text(file: Path, options: ReadOptions, *, usual_separator: str) -> It
     declared = options.dialect.encoding
     encoding = declared or detect_encoding(file)
     with file.open("rb") as stream:
-        if encoding != "utf-16" and stream.peek(2)[:2] in UTF_16_MARKS:
+        first = stream.peek(4)[:4]
+        if encoding != "utf-16" and first[:2] in UTF_16_MARKS:
             raise refuse_encoding(str(file), encoding)
+        if encoding != "utf-16" and looks_like_utf_16(first):
+            raise DataError(
+                f"{file} looks like UTF-16 without its byte order mark; save it as UTF-8 (in a spreadsheet: "
+                "'CSV UTF-8'), or declare 'encoding: utf-16' in a mapping",
+                code="PC-READING-38",
+            )
         lines = Lines(read_blocks(stream, encoding), encoding)
         head = read_head(lines, str(file), dialect=options.dialect, usual=usual_separator, used=options.used)
         if len(head.names) > MOST_COLUMNS:

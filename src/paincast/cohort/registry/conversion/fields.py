@@ -143,6 +143,12 @@ def _count_true(field: Field, rows: SourceRows) -> tuple[pd.Series, list[BrokenR
     )
 
 
+def _round(numbers: pd.Series) -> pd.Series:
+    """Round to what units leave of a number; numbers near the largest become infinite, and are out of any range."""
+    with np.errstate(over="ignore"):
+        return numbers.round(9)
+
+
 def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.Series, list[BrokenRule]]:
     percent = _may_hold_percent(field)
     numbers, failed = to_numbers(text, decimal=rows.decimal, percent=percent, strict=rows.strict, reading=rows.reading)
@@ -151,7 +157,7 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
     factors, unknown = _read_factors(field, rows)
     findings += _found(field, {"unit": numbers.notna() & unknown}, "a unit that the mapping lists for the column")
     if field.named or field.units is not None or field.factor != 1.0:
-        numbers = (numbers * factors).round(9)
+        numbers = _round(numbers * factors)
     if field.reads == BIRTH_YEAR:
         return _subtract_from_procedure_year(field, numbers, rows, findings)
     if field.reads not in (CHANGE, PERCENT):
@@ -161,11 +167,11 @@ def _apply_number(field: Field, text: pd.Series, rows: SourceRows) -> tuple[pd.S
         field, {"no baseline": numbers.notna() & before.isna()}, "a value before the procedure to start from"
     )
     if field.reads == CHANGE:
-        return (before + numbers).round(9), findings
+        return _round(before + numbers), findings
     shares = find_shares(numbers)
     findings += _found(field, {"unit": shares}, "a percentage, such as 50 for half; shares need 'unit: 0-1'")
     numbers = numbers.mask(shares)
-    return (before * (1 - numbers / 100)).round(9), findings
+    return _round(before * (1 - numbers / 100)), findings
 
 
 def _read_factors(field: Field, rows: SourceRows) -> tuple[pd.Series, pd.Series]:

@@ -149,7 +149,7 @@ def _read_fhir(mapping: RegistryMapping, files: Sequence[Path], ledger: Ledger) 
     read = read_fhir(files, columns, list_names(mapping))
     ledger.rejects.append(read.rejects)
     for kind, n in sorted(read.others.items()):
-        ledger.leave_out(n, "", f"resources of type {kind} are not read")
+        ledger.leave_out(n, "", f"resources of {f'type {kind}' if kind else 'other types'} are not read")
     ledger.leave_out(read.n_other_names, "", "the mapping names no value of the resource")
     ledger.leave_out(read.n_without_value, "", "no value was recorded in the resource")
     digest = hashlib.sha256("".join(sha256 for _, sha256 in read.files.values()).encode()).hexdigest()

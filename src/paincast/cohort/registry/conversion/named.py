@@ -92,7 +92,7 @@ class NamedValues:
         is_stranger = ~unused["person"].isin(procedures.person)
         ledger.leave_out(int(is_stranger.sum()), "", STRANGER)
         ledger.leave_out(int((~is_stranger).sum()), "", UNUSED)
-        first = procedures.episode_id.loc[procedures.day.groupby(procedures.person).idxmin().dropna()]
+        first = procedures.episode_id.loc[procedures.day.dropna().groupby(procedures.person).idxmin()]
         of_later = ~pd.Series(self.after, dtype="str").isin(first)
         ledger.long_values = {
             "before a procedure": len(self.before),

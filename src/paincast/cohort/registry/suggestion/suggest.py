@@ -10,8 +10,8 @@ import pandas as pd
 
 from paincast.cohort.coercion import detect_number_style
 from paincast.cohort.identifiers import find_repeating_ids, find_twin_ids
-from paincast.cohort.reading.files import TextTable, open_table, read_text_table
-from paincast.cohort.reading.several import split_sheet
+from paincast.cohort.reading.files import TextTable, hash_files, open_table, read_text_table
+from paincast.cohort.reading.several import list_sources, split_sheet
 from paincast.cohort.registry.dialects import write_dialect
 from paincast.cohort.registry.suggestion.assembly import Source, assemble
 from paincast.cohort.registry.suggestion.drafting import MappingDraft, quote, write_yaml
@@ -28,7 +28,6 @@ from paincast.cohort.registry.suggestion.values.profiles import profile_columns
 from paincast.cohort.rejects import empty_rejects
 from paincast.contract import Contract, find_contract
 from paincast.errors import DataError
-from paincast.files import hash_file
 
 NO_ROWS = "PC-READING-05"
 """Code of the error for a file without rows."""
@@ -150,7 +149,7 @@ def _read_table(file: str | Path) -> TextTable:
             columns=opened.columns,
             rejects=empty_rejects(),
             n_rows=0,
-            sha256=hash_file(file),
+            sha256=hash_files([source.file for source in list_sources(file)]),
             dialect=opened.dialect,
             labels=opened.labels,
             remarks=tuple(opened.remarks),

@@ -112,8 +112,11 @@ def _read_visits(name: str, reading: Reading, profile: Profile, note: Note | Non
     return VisitRows(column=name, before=before, during=during, after=after, months=months, doubt=doubt)
 
 
-def _read_numbers(name: str, reading: Reading, codes: list[str]) -> VisitRows:
-    ordered = sorted(codes, key=float)
+def _read_numbers(name: str, reading: Reading, codes: list[str]) -> VisitRows | None:
+    """Read whole numbers; a few other values may stand among them, and become rejects."""
+    ordered = sorted((code for code in codes if re.fullmatch("-?[0-9]{1,6}", code)), key=int)
+    if len(ordered) < 2:
+        return None
     if _tells_months(reading) and ordered[0] == "0":
         return VisitRows(
             column=name,

@@ -1,14 +1,16 @@
-"""Tables on terminals of several widths, and in pipes."""
+"""Lines without control characters; tables on terminals of several widths, and in pipes."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from paincast.cli.tables import print_table
+from paincast import cli
+from paincast.cli.printing import echo, print_table
 
 TABLE = pd.DataFrame(
     {
@@ -53,3 +55,41 @@ def test_a_pipe_gets_a_row_a_line(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert "too few episodes" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31m", "\r", "\x07", "\x00", "\x7f", "\x9b", "\u202e", "\u2066", "\u200f", "\u2028", "\udcff"]
+)
+def test_what_moves_the_cursor_or_turns_the_writing_is_printed_as_an_escape(text, capsys):
+    echo(f"written: a{text}b\tc")
+    shown = capsys.readouterr().out
+    assert shown == f"written: a{text.encode('unicode_escape').decode()}b\tc\n"
+
+
+def test_a_module_of_the_commands_prints_by_one_function():
+    for module in Path(cli.__file__).parent.glob("*.py"):
+        if module.name not in ("printing.py", "completion.py"):
+            assert "click.echo(" not in module.read_text("utf-8"), module.name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "{}", "-o", "out.csv"],
+        ["ingest", "{}.yaml", "{}", "-o", "out"],
+        ["ingest", "--suggest", "{}"],
+        ["contract", "{}"],
+        ["evidence", "diff", "{}"],
+        ["evidence", "{}"],
+        ["schema", "--{}"],
+        ["train", "{}"],
+    ],
+    ids=lambda command: " ".join(command),
+)
+def test_no_command_prints_the_control_characters_of_a_name(tell, command):
+    name = "in\n\x1b[31m\u202e\udcff.csv"
+    code, out, err = tell(*(word.format(name) for word in command))
+    assert code == 2
+    assert out == ""
+    assert "in" in err
+    assert not {"\x1b", "\u202e", "\udcff"} & set(err)

@@ -1,7 +1,8 @@
-"""Print tables: fitted to the width of a terminal, or with whole lines to a file or pipe."""
+"""Print lines, without control characters, and tables, fitted to the width of a terminal or whole to a file or pipe."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,35 @@ if TYPE_CHECKING:
 
 WIDEST_COLUMN = 44
 GAP = 2
+
+# Controls but line break and tab, line and paragraph separators, marks of direction, and halves of surrogate pairs.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text on standard output or error; every command prints by this.
+
+    Parameters
+    ----------
+    text : str
+        May hold names of files and columns, see :func:`escape_controls`.
+    err : bool
+        On standard error.
+    nl : bool
+        Whether to end the line.
+    """
+    click.echo(escape_controls(text), err=err, nl=nl)
+
+
+def escape_controls(text: str) -> str:
+    r"""Escape what would move the cursor, change colours, turn the direction of writing, or cannot be encoded.
+
+    Examples
+    --------
+    >>> print(escape_controls("written: \x1b[31mout.csv"))
+    written: \x1b[31mout.csv
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_table(
@@ -40,7 +70,7 @@ def print_table(
 
     console = console or Console(highlight=False)
     if not console.is_terminal:
-        click.echo(table.to_string(index=False, float_format=float_format))
+        echo(table.to_string(index=False, float_format=float_format))
         return
     texts = {str(name): _format_cells(table[name], float_format) for name in table}
     numbers = {str(name) for name in table if table[name].dtype.kind in "iuf"}
