@@ -44,9 +44,25 @@ def test_words_of_patterns_are_bounded_and_the_same(models_folder, monkeypatch):
     kept = [model._scorers[False] for model in remembering.values()]
     assert max(len(one._patterns) for one in kept) <= MOST + ROWS
     assert all(len(one._words) == len(one._patterns) for one in kept)
-    assert max(len(one._unreadable) for one in kept) <= MOST + ROWS
     words = {text for predictions in alone for text in predictions["abstained_because"] + predictions["not_assessed"]}
     assert len(words) > MOST + ROWS  # or nothing would have been forgotten
+
+
+@pytest.mark.filterwarnings("ignore:left out before predicting")
+def test_what_could_not_be_read_needs_no_words_of_its_own(models_folder):
+    models = load_models(models_folder / "facet_rfa")
+    columns = ("pain_nrs", "age_years", "bmi", "odi")
+    patient = {"indication": "lumbar_facet", **dict.fromkeys(columns, None), "pain_nrs": 7}
+    patients = [patient | {name: -5 for name in columns if number >> columns.index(name) & 1} for number in range(16)]
+    predictions = predict(pd.DataFrame(patients), models)
+    [model] = models.values()
+    assert len(model._scorers[False]._patterns) <= 2  # with and without pain before
+    because, cautions = predictions["abstained_because"], predictions["cautions"]
+    for number, told, noted in zip(range(16), because, cautions, strict=True):
+        unread = [name for name in columns if number >> columns.index(name) & 1]
+        assert all(name in noted for name in unread)
+        assert ("pain_nrs" in told) == ("pain_nrs" in unread)
+    assert predictions["level"].isna().tolist() == predictions["abstained"].tolist() == (because != "").tolist()
 
 
 def test_long_texts_are_read_but_not_remembered():

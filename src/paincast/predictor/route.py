@@ -19,7 +19,7 @@ from paincast.deferred import pandas as pd
 from paincast.predictor.answering.frames import to_frame
 from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
-from paincast.scoring.arrays import to_arrow
+from paincast.scoring.arrays import join_texts, make_texts
 
 
 class Answered(NamedTuple):
@@ -87,13 +87,7 @@ def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
     notes = [f"left out as unusable: {', '.join(names)}" if names else "" for names in unreadable.sets]
     cautions = answered.table["cautions"].combine_chunks()
     encoded = cautions if pa.types.is_dictionary(cautions.type) else cautions.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    pairs = to_arrow(encoded.indices.to_numpy() * len(notes) + unreadable.codes[answered.rows]).dictionary_encode()
-    joined = [
-        "; ".join(filter(None, (words[pair // len(notes)], notes[pair % len(notes)])))
-        for pair in pairs.dictionary.to_pylist()
-    ]
-    noted = pa.DictionaryArray.from_arrays(pairs.indices, pa.array(joined, pa.string()))
+    noted = join_texts(encoded, make_texts(unreadable.codes[answered.rows], notes))
     return answered.table.set_column(answered.table.schema.get_field_index("cautions"), "cautions", noted)
 
 
