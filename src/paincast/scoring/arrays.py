@@ -52,8 +52,8 @@ def join_texts(first: pa.DictionaryArray, second: pa.DictionaryArray) -> pa.Dict
     pairs = to_arrow(coded).dictionary_encode()
     places = pairs.dictionary.to_numpy()
     one, other = first.dictionary.take(to_arrow(places // n)), second.dictionary.take(to_arrow(places % n))
-    both = pc.binary_join_element_wise(one, other, "; ")
-    joined = pc.if_else(pc.equal(one, ""), other, pc.if_else(pc.equal(other, ""), one, both))
+    is_either_empty = pc.or_(pc.equal(one, ""), pc.equal(other, ""))
+    joined = pc.binary_join_element_wise(one, other, pc.if_else(is_either_empty, "", "; "))
     return pa.DictionaryArray.from_arrays(pairs.indices, joined)
 
 

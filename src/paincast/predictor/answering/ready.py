@@ -151,18 +151,20 @@ def code_unreadable(rejects: pd.DataFrame | None, places: IntArray) -> Unreadabl
     """
     if rejects is None:
         return Unreadable(sets=[()], codes=np.zeros(len(places), dtype=np.int64))
-    lost = rejects[~rejects["rule"].isin(NOTHING_LOST)]
-    is_left_out = (lost["action"] == "column left out") & (lost["rule"] != UNKNOWN_COLUMN)
-    of_all = tuple(dict.fromkeys(lost.loc[is_left_out, "column"]))
+    is_lost = ~rejects["rule"].isin(NOTHING_LOST).to_numpy()
+    rows, action = rejects["row"].to_numpy(), rejects["action"]
+    is_left_out = is_lost & (action == "column left out").to_numpy() & (rejects["rule"] != UNKNOWN_COLUMN).to_numpy()
+    of_all = tuple(dict.fromkeys(rejects["column"][is_left_out]))
     sets: dict[tuple[str, ...], int] = {of_all: 0}
     codes = np.zeros(len(places), dtype=np.int64)
-    emptied = lost[(lost["action"] == "cell emptied") & (lost["row"] != WHOLE_COLUMN)]
-    named: dict[int, list[str]] = {}
-    for row, column in zip(emptied["row"].tolist(), emptied["column"].tolist(), strict=True):
-        named.setdefault(row, []).append(column)
-    positions = np.searchsorted(places, list(named))
-    for (row, names), position in zip(named.items(), positions, strict=True):
-        if position < len(places) and places[position] == row:
-            found = tuple(dict.fromkeys([*of_all, *names]))
-            codes[position] = sets.setdefault(found, len(sets))
+    emptied = np.flatnonzero(is_lost & (action == "cell emptied").to_numpy() & (rows != WHOLE_COLUMN))
+    emptied = emptied[np.argsort(rows[emptied], kind="stable")]
+    named, starts = np.unique(rows[emptied], return_index=True)
+    columns, names = pd.factorize(rejects["column"])
+    unread = np.asarray(names, dtype=object)[columns[emptied]].tolist()
+    positions = np.minimum(np.searchsorted(places, named), len(places) - 1)
+    bounds = [*starts.tolist(), len(unread)]
+    for place in np.flatnonzero(places[positions] == named).tolist() if len(places) else ():
+        found = tuple(dict.fromkeys([*of_all, *unread[bounds[place] : bounds[place + 1]]]))
+        codes[positions[place]] = sets.setdefault(found, len(sets))
     return Unreadable(sets=list(sets), codes=codes)

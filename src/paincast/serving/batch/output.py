@@ -70,14 +70,24 @@ def write_parquet(tables: Sequence[pa.Table], path: Path, schema: pa.Schema) -> 
     schema : pyarrow.Schema
         Types in which the file is read.
     """
-    filled = [table.replace_schema_metadata() for table in tables if len(table)] or [schema.empty_table()]
-    if any(table.schema != filled[0].schema for table in filled):  # dictionaries in some of them only
-        filled = [table.cast(schema) for table in filled]
-    table = pa.concat_tables(filled).unify_dictionaries()
+    filled = [table for table in tables if len(table)] or [schema.empty_table()]
+    columns = {column.name: _join_column([table[column.name] for table in filled], column.type) for column in schema}
+    table = pa.table(columns).unify_dictionaries()
     declared = {b"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
     written = table.schema.with_metadata(declared)
     with pq.ParquetWriter(path, written, store_schema=False, **_choose_encodings(schema)) as writer:
         writer.write_table(table, row_group_size=max(1, len(table)))
+
+
+def _join_column(parts: Sequence[pa.ChunkedArray], kind: pa.DataType) -> pa.ChunkedArray:
+    """Join the parts of a column; texts stay in dictionaries if they repeat, and all parts have one."""
+    chunks = [chunk for part in parts for chunk in part.chunks]
+    is_coded = pa.types.is_dictionary(parts[0].type)
+    n_texts = sum(len(chunk.dictionary) for chunk in chunks if pa.types.is_dictionary(chunk.type))
+    is_rare = 2 * n_texts < sum(map(len, chunks))
+    if any(part.type != parts[0].type for part in parts) or (is_coded and not is_rare):
+        chunks = [chunk.cast(kind) for chunk in chunks]
+    return pa.chunked_array(chunks, chunks[0].type)
 
 
 def _choose_encodings(schema: pa.Schema) -> dict[str, list[str]]:

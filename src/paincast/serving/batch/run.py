@@ -322,7 +322,8 @@ class _Run:
         gathered = gather_rejects(frames)
         if gathered is None:
             return
-        listed = gathered.drop_duplicates(ignore_index=True)
+        repeats = gathered.duplicated().to_numpy()
+        listed = gathered[~repeats] if repeats.any() else gathered
         listed = self._drop_known_columns(locate_rows(listed, self._opened.extents), draft)
         draft.rejects.write(listed)
         draft.tally.note_rejects(listed)
@@ -336,7 +337,7 @@ class _Run:
         self._listed |= dict.fromkeys(keys)
         kept = ~is_whole
         kept[is_whole] = new
-        return rejects[kept]
+        return rejects if kept.all() else rejects[kept]
 
     def _finish_part(self) -> None:
         for source, before in self._watched:
