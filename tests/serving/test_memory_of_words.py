@@ -12,8 +12,14 @@ import pytest
 from paincast import load_models, predict
 from paincast.cohort import violations
 from paincast.cohort.numerals import NumberStyle
+from paincast.cohort.reading.patients import read_patients
+from paincast.contract import BUILT_IN
+from paincast.predictor import answer_patients
 from paincast.predictor.answering import scorer
+from paincast.predictor.rows import CODED_SCHEMA
 from paincast.schema import EPISODES
+from paincast.serving.answering import make_answer
+from paincast.serving.asked import check_asking
 
 BATCHES, ROWS, MOST = 6, 12, 15
 
@@ -81,3 +87,15 @@ def test_a_model_that_has_answered_goes_to_another_process(models_folder):
     assert answered["reasons_for"].map(len).sum()  # numbers were written
     sent = pickle.loads(pickle.dumps(models))
     pd.testing.assert_frame_equal(predict(patients, sent, techniques="all"), answered, check_exact=True)
+
+
+def test_texts_of_all_that_is_asked_are_there_once(models_folder):
+    patients = pd.DataFrame({"indication": ["lumbar_facet", "the knee", None], "pain_nrs": [7, 0, 3], "age_years": 60})
+    read = read_patients(patients)
+    for techniques in ("all", None, ["celiac_plexus_neurolysis"]):
+        answer = make_answer(load_models(models_folder), check_asking(BUILT_IN, techniques=techniques))
+        table = answer_patients(read, answer)[0].table
+        assert table.schema.equals(CODED_SCHEMA)
+        for name in ("technique", "abstained_because", "model_version"):
+            words = table[name].combine_chunks().dictionary
+            assert len(words) == len(words.unique())

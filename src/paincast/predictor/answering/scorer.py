@@ -22,7 +22,7 @@ from paincast.predictor.answering.judgement import Pattern, judge
 from paincast.predictor.answering.kinds import Kind, make_kind
 from paincast.predictor.answering.ready import ReadyPatients, Unreadable
 from paincast.predictor.answers import MOST_REASONS
-from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
+from paincast.predictor.rows import ANSWERS, CODED_SCHEMA, LISTS, PREDICTION_COLUMNS, TYPES, UNCERTAINTY_COLUMNS
 from paincast.scoring.arrays import join_texts, make_texts, to_arrow
 from paincast.scoring.conditions import Frozen, Truth, assess_frozen, freeze, list_columns
 from paincast.scoring.functions import ndtri
@@ -236,10 +236,10 @@ class Scorer:
         Returns
         -------
         pyarrow.Table of shape (n, len(PREDICTION_COLUMNS))
-            Texts are dictionaries.
+            Of the types of :data:`CODED_SCHEMA`.
         """
         if not len(ready):
-            return PREDICTION_SCHEMA.empty_table()
+            return CODED_SCHEMA.empty_table()
         patients = ready.select(self.columns, self.model.technique)
         request = Request(self.model.level, detail.interval, detail.explain)
         explained_later = self.kind.explains_apart and detail.explain > 0
