@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from paincast import load_models, predict
@@ -20,6 +21,7 @@ from paincast.predictor.rows import CODED_SCHEMA
 from paincast.schema import EPISODES
 from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
+from paincast.serving.batch import output, predict_file, run
 
 BATCHES, ROWS, MOST = 6, 12, 15
 
@@ -94,8 +96,28 @@ def test_texts_of_all_that_is_asked_are_there_once(models_folder):
     read = read_patients(patients)
     for techniques in ("all", None, ["celiac_plexus_neurolysis"]):
         answer = make_answer(load_models(models_folder), check_asking(BUILT_IN, techniques=techniques))
-        table = answer_patients(read, answer)[0].table
+        [predictions], *_ = answer_patients(read, answer)
+        table = predictions.table
         assert table.schema.equals(CODED_SCHEMA)
         for name in ("technique", "abstained_because", "model_version"):
             words = table[name].combine_chunks().dictionary
             assert len(words) == len(words.unique())
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_blocks_of_patients_and_groups_of_rows_change_no_answer(models_folder, tmp_path, monkeypatch, suffix, wide):
+    batches = [make_batch(np.random.default_rng(seed)) for seed in range(BATCHES)]
+    pd.concat(batches).to_csv(tmp_path / "patients.csv", index=False)
+    for name, answers, rows in (("whole", 10**6, 10**6), ("parted", 40, 30)):
+        monkeypatch.setattr(run, "ANSWERS_AT_ONCE", answers)
+        monkeypatch.setattr(output, "GROUP_ROWS", rows)
+        out = tmp_path / f"{name}{suffix}"
+        predict_file(tmp_path / "patients.csv", out, models=models_folder, techniques="all", wide=wide)
+    if suffix == ".csv":
+        assert (tmp_path / "parted.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    else:
+        assert pq.read_table(tmp_path / "parted.parquet").equals(pq.read_table(tmp_path / "whole.parquet"))
+        assert pq.ParquetFile(tmp_path / "parted.parquet").num_row_groups > 1
+    rejects = [tmp_path / f"{name}.rejects.csv" for name in ("whole", "parted")]
+    assert rejects[0].read_bytes() == rejects[1].read_bytes()

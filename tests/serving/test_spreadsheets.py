@@ -18,7 +18,7 @@ from paincast.cohort.tables import conform
 from paincast.files.spreadsheets import escape_formula, restore_formula, write_csv, write_rows
 from paincast.predictor import PREDICTION_COLUMNS, make_abstentions
 from paincast.serving.batch import PREDICTION_SCHEMA, predict_file, read_predictions
-from paincast.serving.batch.output import PredictionsDraft, join_predictions, write_parquet
+from paincast.serving.batch.output import PredictionsDraft, join_predictions
 
 FORMULAS = ("=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1", "'=1", "''", "a;=1", "a\n=1")
 SAFE = ("p-17", "17", "a=b", "NA", "null", "", "a,b", 'a"b', "ä;b", "0-1", "None")
@@ -116,7 +116,10 @@ def test_texts_are_read_as_texts_whether_they_repeat_or_not(tmp_path):
         {"few": few.dictionary_encode(), "many": many.dictionary_encode(), "mixed": few.dictionary_encode()}
     )
     schema = pa.schema([(name, pa.string()) for name in coded.column_names])
-    write_parquet([coded, coded.slice(0, 0), others], tmp_path / "texts.parquet", schema)
+    draft = PredictionsDraft(tmp_path / "texts.parquet", ".parquet", schema)
+    for table in (coded, coded.slice(0, 0), others):
+        draft.write(table)
+    draft.close()
     read = pq.read_table(tmp_path / "texts.parquet")
     assert read.schema == schema
     spelled = pa.table({"few": few, "many": many, "mixed": few})

@@ -91,17 +91,14 @@ def _interleave(blocks: Sequence[tuple[pa.Table, IntArray]]) -> Answered:
         return Answered(CODED_SCHEMA.empty_table(), np.empty(0, dtype=np.intp))
     if len(blocks) == 1:
         return Answered(*blocks[0])
-    table = _join([table for table, _ in blocks])
     rows = np.concatenate([rows for _, rows in blocks])
-    if (rows[1:] >= rows[:-1]).all():
-        return Answered(table, rows)
     order = np.argsort(rows, kind="stable")
-    return Answered(table.take(to_arrow(order)), rows[order])
+    return Answered(_take([table for table, _ in blocks], order), rows[order])
 
 
-def _join(tables: Sequence[pa.Table]) -> pa.Table:
-    """Put tables below each other; of their texts each is there once."""
-    return pa.concat_tables(tables).combine_chunks()
+def _take(tables: Sequence[pa.Table], order: IntArray) -> pa.Table:
+    """Put rows of tables in some order; of their texts each is there once."""
+    return pa.concat_tables(tables).unify_dictionaries().take(to_arrow(order)).combine_chunks()
 
 
 def _abstain(ready: ReadyPatients, techniques: Iterable[str]) -> pa.Table:
@@ -162,7 +159,7 @@ def _bring_in_line(ready: ReadyPatients, models: Sequence[Predictor], asking: As
 def _replace(table: pa.Table, rows: IntArray, by: pa.Table) -> pa.Table:
     places = np.arange(table.num_rows)
     places[rows] = table.num_rows + np.arange(len(rows))
-    return _join([table, by]).take(to_arrow(places))
+    return _take([table, by], places)
 
 
 def _explain_silence(

@@ -39,6 +39,13 @@ class Unreadable:
     sets: Sequence[tuple[str, ...]]
     codes: IntArray
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Unreadable:
+        """Select patients, and the sets that any of them has."""
+        if len(self.sets) == 1:
+            return Unreadable(sets=self.sets, codes=self.codes[rows])
+        present, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Unreadable(sets=[self.sets[code] for code in present.tolist()], codes=codes)
+
     def list(self) -> list[tuple[str, ...]]:
         """List the set of each patient."""
         return [self.sets[code] for code in self.codes]
@@ -77,7 +84,7 @@ class ReadyPatients:
             self,
             patients=self.patients.take(rows),
             places=self.places[rows],
-            unreadable=replace(self.unreadable, codes=self.unreadable.codes[rows]),
+            unreadable=self.unreadable.take(rows),
             _without_choices={},
         )
 

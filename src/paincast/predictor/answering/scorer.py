@@ -337,13 +337,12 @@ class Scorer:
             return None
         used = {variable.name for variable in self.model.response.encoder.variables_}
         required = {*self.model.measures, "indication"}
-        present, codes = np.unique(unreadable.codes, return_inverse=True)
         texts: dict[str, int] = {}
         places = [
-            texts.setdefault(explain_unreadable(unreadable.sets[code], used=used, required=required), len(texts))
-            for code in present.tolist()
+            texts.setdefault(explain_unreadable(names, used=used, required=required), len(texts))
+            for names in unreadable.sets
         ]
-        return make_texts(np.array(places)[codes], list(texts)) if any(texts) else None
+        return make_texts(np.array(places)[unreadable.codes], list(texts)) if any(texts) else None
 
     def _read_facts(self, patients: Patients) -> Facts:
         """Read what the words depend on beside what was scored."""
