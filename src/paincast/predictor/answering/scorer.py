@@ -338,10 +338,8 @@ class Scorer:
         used = {variable.name for variable in self.model.response.encoder.variables_}
         required = {*self.model.measures, "indication"}
         texts: dict[str, int] = {}
-        places = [
-            texts.setdefault(explain_unreadable(names, used=used, required=required), len(texts))
-            for names in unreadable.sets
-        ]
+        explain = partial(explain_unreadable, used=used, required=required)
+        places = [texts.setdefault(explain(names), len(texts)) for names in unreadable.sets]
         return make_texts(np.array(places)[unreadable.codes], list(texts)) if any(texts) else None
 
     def _read_facts(self, patients: Patients) -> Facts:
@@ -376,8 +374,7 @@ def _list_nothing(n: int) -> pa.Array:
 
 def _abstain(columns: Mapping[str, pa.Array], because: pa.DictionaryArray) -> dict[str, pa.Array]:
     """Abstain from the rows that have a further reason, which comes before the others."""
-    is_silent = np.array([bool(text) for text in because.dictionary.to_pylist()])[because.indices.to_numpy()]
-    silent = to_arrow(is_silent)
+    silent = to_arrow(np.array([text != "" for text in because.dictionary.to_pylist()])[because.indices.to_numpy()])
     return {
         "abstained": pc.or_(columns["abstained"], silent),
         "level": pc.if_else(silent, pa.scalar(None, pa.float64()), columns["level"]),
