@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from paincast.scoring.arrays import join_texts
 from paincast.scoring.conditions import assess, list_columns
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
@@ -35,6 +36,15 @@ def test_codes_that_do_not_fit_into_one_key_are_told_apart():
     codes = [rng.integers(0, 1000, 500) for _ in range(12)]
     found = Patterns().find(codes, 500)
     assert len(set(found.numbers.tolist())) == len(set(zip(*(code.tolist() for code in codes), strict=True)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(st.tuples(st.sampled_from(["", "a", "b; c"]), st.sampled_from(["", "d"])), max_size=12))
+def test_texts_are_joined_without_the_empty_ones(rows):
+    first, second = (pa.array([row[place] for row in rows], pa.string()).dictionary_encode() for place in (0, 1))
+    joined = join_texts(first, second)
+    assert joined.to_pylist() == ["; ".join(filter(None, row)) for row in rows]
+    assert len(set(joined.dictionary.to_pylist())) == len(joined.dictionary)
 
 
 PATIENTS = Patients(

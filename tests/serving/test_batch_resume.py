@@ -23,7 +23,7 @@ from paincast.files import atomic, hash_file, working_folder
 from paincast.files.working_folder import hold_working_folder
 from paincast.predictor import make_abstentions
 from paincast.predictor.answering.frames import to_table
-from paincast.predictor.route import Answers, Predictions
+from paincast.predictor.route import Answers, Blocks, Predictions
 from paincast.serving.batch import BatchSummary, parts, predict_file, read_predictions, run, scoring
 from paincast.serving.batch.parts import PartsFolder
 from paincast.serving.predict import load_models
@@ -53,7 +53,7 @@ def make_patients() -> pd.DataFrame:
     return patients
 
 
-def answer(patients: PatientRows, *_: object, contract: Contract) -> Answers:
+def answer(patients: PatientRows, *_: object, contract: Contract, **_options: Blocks) -> Answers:
     """Answer with half the ODI as percent."""
     checked = check_rows(patients, contract)
     places = patients.places[checked.kept]
@@ -61,7 +61,7 @@ def answer(patients: PatientRows, *_: object, contract: Contract) -> Answers:
     rows = make_abstentions(episodes, "facet_rfa", "pain_response", "the ODI is not known")
     rows = rows.assign(probability=episodes["odi"] / 200, abstained=episodes["odi"].isna())
     rows["abstained_because"] = rows["abstained_because"].where(rows["abstained"], "")
-    return Answers(Predictions(to_table(rows), places), checked.rejects, checked.survey)
+    return Answers(iter([Predictions(to_table(rows), places)]), checked.rejects, checked.survey)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +107,20 @@ def test_rows_of_cells_are_written_as_tables_are(rows):
 def test_names_of_columns_are_escaped(tmp_path):
     write_csv(pd.DataFrame({"=a": ["=b"], "n": [-1.5]}), tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "'=a,n\n'=b,-1.5\n"
+
+
+def test_texts_are_read_as_texts_whether_they_repeat_or_not(tmp_path):
+    few, many = (pa.array([f"{number % n} of {n}" for number in range(20)]) for n in (2, 20))
+    coded = pa.table({"few": few.dictionary_encode(), "many": many.dictionary_encode(), "mixed": few})
+    others = pa.table(
+        {"few": few.dictionary_encode(), "many": many.dictionary_encode(), "mixed": few.dictionary_encode()}
+    )
+    schema = pa.schema([(name, pa.string()) for name in coded.column_names])
+    draft = PredictionsDraft(tmp_path / "texts.parquet", ".parquet", schema)
+    for table in (coded, coded.slice(0, 0), others):
+        draft.write(table)
+    draft.close()
+    read = pq.read_table(tmp_path / "texts.parquet")
+    assert read.schema == schema
+    spelled = pa.table({"few": few, "many": many, "mixed": few})
+    assert read.to_pydict() == pa.concat_tables([spelled, spelled]).to_pydict()

@@ -196,7 +196,7 @@ class Predictor:
             return self.predict_episodes(patients, unreadable, allow_contradicted=allow_contradicted, detail=detail)
         read = read_patients(patients, contract=self.contract)
         answer = partial(self.answer_each, allow_contradicted=allow_contradicted, detail=detail)
-        predictions, rejects, _ = answer_patients(read, answer, contract=self.contract)
+        [predictions], rejects, _ = answer_patients(read, answer, contract=self.contract)
         warn_of_rejects(rejects)
         filled = self.fill_left_out(predictions.to_frame(), rejects)
         return restore_index(restore_ids(filled, read, self.contract), read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from paincast.deferred import pandas as pd
 from paincast.predictor.answering.frames import to_frame
 from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
-from paincast.scoring.arrays import to_arrow
+from paincast.scoring.arrays import join_texts, make_texts
+from paincast.scoring.linear import load_machine_code
 
 
 class Answered(NamedTuple):
@@ -44,15 +45,35 @@ class Predictions(NamedTuple):
         return to_frame(self.table).set_axis(pd.Index(self.places), axis="index")
 
 
-class Answers(NamedTuple):
-    """Predictions, what was left out, and counts by which whole columns are decided on."""
+class Blocks(NamedTuple):
+    """How many patients are answered together, so that their answers fit into memory.
 
-    predictions: Predictions
+    Parameters
+    ----------
+    patients : int
+        In the first block of a batch.
+    answers : int
+        Of each further block, judged by the one before.
+    """
+
+    patients: int
+    answers: int
+
+
+class Answers(NamedTuple):
+    """Predictions of a block of patients after the other, what was left out, and counts of whole columns.
+
+    The predictions of a block are made when they are asked for.
+    """
+
+    predictions: Iterator[Predictions]
     rejects: pd.DataFrame | None
     survey: Survey
 
 
-def answer_patients(patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN) -> Answers:
+def answer_patients(
+    patients: PatientRows, answer: Answer, *, contract: Contract = BUILT_IN, blocks: Blocks | None = None
+) -> Answers:
     """Check patients and predict for them.
 
     Parameters
@@ -63,21 +84,35 @@ def answer_patients(patients: PatientRows, answer: Answer, *, contract: Contract
         Function that predicts or abstains for valid patients.
     contract : Contract
         Declares the columns of patients.
+    blocks : Blocks, optional
+        By default all patients are in one block.
 
     Returns
     -------
-    predictions : Predictions
-        Result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A patient whose whole
-        row was left out has no row.
+    predictions : iterator of Predictions
+        Of each block the result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A
+        patient whose whole row was left out has no row.
     rejects : DataFrame or None
         None for nothing. See :func:`paincast.cohort.validate.validate_patients`.
     survey : Survey
         Counts of all rows, also of those left out.
     """
     ready, checked = check_patients(patients, contract)
-    answered = answer(ready)
-    predictions = Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows])
-    return Answers(predictions, checked.rejects, checked.survey)
+    return Answers(_answer_blocks(ready, answer, blocks), checked.rejects, checked.survey)
+
+
+def _answer_blocks(ready: ReadyPatients, answer: Answer, blocks: Blocks | None) -> Iterator[Predictions]:
+    n, start = len(ready), 0
+    size = blocks.patients if blocks else n
+    if size < n:
+        load_machine_code(n)
+    while start < n or not start:
+        block = ready.take(np.arange(start, min(start + size, n)))
+        answered = answer(block)
+        yield Predictions(_note_unreadable(answered, block.unreadable), block.places[answered.rows])
+        start += max(len(block), 1)
+        if blocks:
+            size = max(1, blocks.answers * len(block) // max(len(answered.table), 1))
 
 
 def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
@@ -87,13 +122,7 @@ def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:
     notes = [f"left out as unusable: {', '.join(names)}" if names else "" for names in unreadable.sets]
     cautions = answered.table["cautions"].combine_chunks()
     encoded = cautions if pa.types.is_dictionary(cautions.type) else cautions.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    pairs = to_arrow(encoded.indices.to_numpy() * len(notes) + unreadable.codes[answered.rows]).dictionary_encode()
-    joined = [
-        "; ".join(filter(None, (words[pair // len(notes)], notes[pair % len(notes)])))
-        for pair in pairs.dictionary.to_pylist()
-    ]
-    noted = pa.DictionaryArray.from_arrays(pairs.indices, pa.array(joined, pa.string()))
+    noted = join_texts(encoded, make_texts(unreadable.codes[answered.rows], notes))
     return answered.table.set_column(answered.table.schema.get_field_index("cautions"), "cautions", noted)
 
 

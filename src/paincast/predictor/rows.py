@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from paincast.deferred import pandas as pd
 from paincast.predictor.answering.controls import CONTROL_COLUMNS
+from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.validation import VALIDATION_COLUMNS
 from paincast.schema import RESEARCH_MARK
-from paincast.scoring.reasons import REASONS
+from paincast.scoring.reasons import REASONS, WORDED_REASON
 
 UNCERTAINTY_COLUMNS = ("uncertainty_evidence", "uncertainty_model", "uncertainty_site", "uncertainty_missing")
 
@@ -87,6 +88,18 @@ TYPES = {
 
 PREDICTION_SCHEMA = pa.schema([(column, TYPES.get(column, pa.string())) for column in PREDICTION_COLUMNS])
 """Types of the predictions in a Parquet file."""
+
+CODED_SCHEMA = pa.schema(
+    [
+        field.with_type(pa.list_(WORDED_REASON))
+        if field.name in LISTS
+        else field.with_type(pa.dictionary(pa.int32(), pa.string()))
+        if pa.types.is_string(field.type) and field.name not in ID_COLUMNS
+        else field
+        for field in PREDICTION_SCHEMA
+    ]
+)
+"""Types of the predictions as they are made: texts that repeat are dictionaries."""
 
 
 def make_abstentions(

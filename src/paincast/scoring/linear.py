@@ -5,6 +5,7 @@ Operations and their order are fixed, so that a patient gets the same digits alo
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import NamedTuple
 
@@ -74,6 +75,12 @@ def score_linear(
 
         return LinearScore(*score_compiled(numbers, codes, layout, told))
     return LinearScore(*score_plain(numbers, codes, layout, told))
+
+
+def load_machine_code(n: int) -> None:
+    """Load machine code if it pays for n rows, which are scored block by block."""
+    if n >= COMPILED_FROM:
+        importlib.import_module(COMPILED)
 
 
 def measure_distance(plan: LinearPlan, patients: Patients) -> tuple[BoolArray, FloatArray]:

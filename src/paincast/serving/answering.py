@@ -13,11 +13,11 @@ from paincast.contract import Contract
 from paincast.deferred import pandas as pd
 from paincast.eligibility import assess_technique, explain_unreadable, set_technique
 from paincast.predictor import Predictor, make_abstentions
-from paincast.predictor.answering.frames import spell_out, to_table
+from paincast.predictor.answering.frames import to_table
 from paincast.predictor.answering.ready import ReadyPatients
 from paincast.predictor.answering.scorer import Detail
 from paincast.predictor.route import Answer, Answered
-from paincast.predictor.rows import PREDICTION_SCHEMA
+from paincast.predictor.rows import CODED_SCHEMA
 from paincast.schema import COMPARATORS
 from paincast.scoring.arrays import to_arrow
 from paincast.scoring.patients import Patients
@@ -88,22 +88,17 @@ def _code(patients: Patients, name: str, levels: tuple[str, ...]) -> Coded:
 def _interleave(blocks: Sequence[tuple[pa.Table, IntArray]]) -> Answered:
     """Put the rows of each patient together."""
     if not blocks:
-        return Answered(PREDICTION_SCHEMA.empty_table(), np.empty(0, dtype=np.intp))
+        return Answered(CODED_SCHEMA.empty_table(), np.empty(0, dtype=np.intp))
     if len(blocks) == 1:
         return Answered(*blocks[0])
-    tables = [block for block, _ in blocks]
-    if any(not table.schema.equals(tables[0].schema) for table in tables):
-        tables = list(map(_spell_out, tables))
-    table = spell_out(pa.concat_tables(tables).combine_chunks())
     rows = np.concatenate([rows for _, rows in blocks])
-    if (rows[1:] >= rows[:-1]).all():
-        return Answered(table, rows)
     order = np.argsort(rows, kind="stable")
-    return Answered(table.take(to_arrow(order)), rows[order])
+    return Answered(_take([table for table, _ in blocks], order), rows[order])
 
 
-def _spell_out(table: pa.Table) -> pa.Table:
-    return table.cast(PREDICTION_SCHEMA)
+def _take(tables: Sequence[pa.Table], order: IntArray) -> pa.Table:
+    """Put rows of tables in some order; of their texts each is there once."""
+    return pa.concat_tables(tables).unify_dictionaries().take(to_arrow(order)).combine_chunks()
 
 
 def _abstain(ready: ReadyPatients, techniques: Iterable[str]) -> pa.Table:
@@ -164,7 +159,7 @@ def _bring_in_line(ready: ReadyPatients, models: Sequence[Predictor], asking: As
 def _replace(table: pa.Table, rows: IntArray, by: pa.Table) -> pa.Table:
     places = np.arange(table.num_rows)
     places[rows] = table.num_rows + np.arange(len(rows))
-    return pa.concat_tables([_spell_out(table), _spell_out(by)]).combine_chunks().take(to_arrow(places))
+    return _take([table, by], places)
 
 
 def _explain_silence(

@@ -211,7 +211,7 @@ def predict(
         for note in list_notes(source, asking.keep_models(gathered), asking.named_techniques).values():
             warnings.warn(note, UserWarning, stacklevel=2)
     read = read_patients(patients, contract=contract)
-    answered, rejects, _ = answer_patients(read, make_answer(gathered, asking), contract=contract)
+    [answered], rejects, _ = answer_patients(read, make_answer(gathered, asking), contract=contract)
     for remark in read.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
     warn_of_rejects(rejects)

@@ -79,7 +79,7 @@ def predict_raw(predictor: Predictor, raw: pd.DataFrame) -> pd.DataFrame:
         removed is an abstention.
     """
     read = read_patients(raw, contract=predictor.contract)
-    predictions, rejects, _ = answer_patients(read, predictor.answer_each, contract=predictor.contract)
+    [predictions], rejects, _ = answer_patients(read, predictor.answer_each, contract=predictor.contract)
     filled = predictor.fill_left_out(predictions.to_frame(), rejects)
     return restore_index(_flatten(filled, join_rejects([rejects])), read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from paincast.deferred import pandas as pd
-from paincast.predictor.rows import LISTS, PREDICTION_SCHEMA
+from paincast.predictor.rows import CODED_SCHEMA, LISTS
 
 FLAGS = ("eligible", "in_domain")
 """Yes or no with missing values."""
@@ -45,8 +45,8 @@ def spell_out(table: pa.Table) -> pa.Table:
 
 
 def to_table(predictions: pd.DataFrame) -> pa.Table:
-    """Convert predictions of a data frame to a table."""
-    return pa.Table.from_pandas(predictions, schema=PREDICTION_SCHEMA, preserve_index=False).replace_schema_metadata()
+    """Convert predictions of a data frame to a table of the types in which they are made."""
+    return pa.Table.from_pandas(predictions, schema=CODED_SCHEMA, preserve_index=False).replace_schema_metadata()
 
 
 def _to_lists(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:

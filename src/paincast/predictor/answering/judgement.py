@@ -10,7 +10,6 @@ from paincast.contract import describe_own_technique
 from paincast.eligibility import (
     apply_contraindications,
     explain_indication,
-    explain_unreadable,
     join_texts,
     note_missing_evidence,
 )
@@ -27,14 +26,12 @@ NO_SKILL = "no reasons: the model tells patients apart no better than the overal
 
 
 class Pattern(NamedTuple):
-    """All that the words beside a prediction depend on; patients who are alike in it get the same words.
+    """What the words beside a prediction depend on, but for what could not be read; who is alike gets the same words.
 
     Parameters
     ----------
     indication, approach : str or None
         None where it is not known.
-    unreadable : tuple of str
-        Columns whose value was given but could not be used.
     unseen : collection of str
         Variables with a value that did not occur in training.
     far : sequence of str
@@ -51,7 +48,6 @@ class Pattern(NamedTuple):
 
     indication: str | None
     approach: str | None
-    unreadable: tuple[str, ...]
     unseen: Sequence[str]
     far: Sequence[str]
     together: bool
@@ -130,10 +126,8 @@ def _list_reasons(model: Predictor, pattern: Pattern) -> list[str]:
         for variable in variables
         if variable.kind == "category" and variable.name in pattern.unseen
     ]
-    used, required = {variable.name for variable in variables}, {*model.measures, "indication"}
     is_possible = pattern.reachable or not pattern.known
     return [
-        explain_unreadable(pattern.unreadable, used=used, required=required),
         explain_indication(model.rules, pattern.indication),
         *(unseen if pattern.indication in model.rules.indications else ()),
         "" if is_possible else explain_ineligibility(model.question, pattern.known),

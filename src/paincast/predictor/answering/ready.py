@@ -39,6 +39,13 @@ class Unreadable:
     sets: Sequence[tuple[str, ...]]
     codes: IntArray
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Unreadable:
+        """Select patients, and the sets that any of them has."""
+        if len(self.sets) == 1:
+            return Unreadable(sets=self.sets, codes=self.codes[rows])
+        present, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Unreadable(sets=[self.sets[code] for code in present.tolist()], codes=codes)
+
     def list(self) -> list[tuple[str, ...]]:
         """List the set of each patient."""
         return [self.sets[code] for code in self.codes]
@@ -77,7 +84,7 @@ class ReadyPatients:
             self,
             patients=self.patients.take(rows),
             places=self.places[rows],
-            unreadable=replace(self.unreadable, codes=self.unreadable.codes[rows]),
+            unreadable=self.unreadable.take(rows),
             _without_choices={},
         )
 
@@ -151,18 +158,20 @@ def code_unreadable(rejects: pd.DataFrame | None, places: IntArray) -> Unreadabl
     """
     if rejects is None:
         return Unreadable(sets=[()], codes=np.zeros(len(places), dtype=np.int64))
-    lost = rejects[~rejects["rule"].isin(NOTHING_LOST)]
-    is_left_out = (lost["action"] == "column left out") & (lost["rule"] != UNKNOWN_COLUMN)
-    of_all = tuple(dict.fromkeys(lost.loc[is_left_out, "column"]))
+    is_lost = ~rejects["rule"].isin(NOTHING_LOST).to_numpy()
+    rows, action = rejects["row"].to_numpy(), rejects["action"]
+    is_left_out = is_lost & (action == "column left out").to_numpy() & (rejects["rule"] != UNKNOWN_COLUMN).to_numpy()
+    of_all = tuple(dict.fromkeys(rejects["column"][is_left_out]))
     sets: dict[tuple[str, ...], int] = {of_all: 0}
     codes = np.zeros(len(places), dtype=np.int64)
-    emptied = lost[(lost["action"] == "cell emptied") & (lost["row"] != WHOLE_COLUMN)]
-    named: dict[int, list[str]] = {}
-    for row, column in zip(emptied["row"].tolist(), emptied["column"].tolist(), strict=True):
-        named.setdefault(row, []).append(column)
-    positions = np.searchsorted(places, list(named))
-    for (row, names), position in zip(named.items(), positions, strict=True):
-        if position < len(places) and places[position] == row:
-            found = tuple(dict.fromkeys([*of_all, *names]))
-            codes[position] = sets.setdefault(found, len(sets))
+    emptied = np.flatnonzero(is_lost & (action == "cell emptied").to_numpy() & (rows != WHOLE_COLUMN))
+    emptied = emptied[np.argsort(rows[emptied], kind="stable")]
+    named, starts = np.unique(rows[emptied], return_index=True)
+    columns, names = pd.factorize(rejects["column"])
+    unread = np.asarray(names, dtype=object)[columns[emptied]].tolist()
+    positions = np.minimum(np.searchsorted(places, named), len(places) - 1)
+    bounds = [*starts.tolist(), len(unread)]
+    for place in np.flatnonzero(places[positions] == named).tolist() if len(places) else ():
+        found = tuple(dict.fromkeys([*of_all, *unread[bounds[place] : bounds[place + 1]]]))
+        codes[positions[place]] = sets.setdefault(found, len(sets))
     return Unreadable(sets=list(sets), codes=codes)

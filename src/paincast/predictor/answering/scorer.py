@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from paincast.contract import Contract
+from paincast.eligibility import explain_unreadable
 from paincast.evidence.rules import TechniqueRules, renew_rules
 from paincast.explain import LEAST_REACH, MOST_MISSING, format_value
 from paincast.models.domain import find_limit
 from paincast.outcomes.criteria import is_reachable
 from paincast.predictor.answering.judgement import Pattern, judge
 from paincast.predictor.answering.kinds import Kind, make_kind
-from paincast.predictor.answering.ready import ReadyPatients
+from paincast.predictor.answering.ready import ReadyPatients, Unreadable
 from paincast.predictor.answers import MOST_REASONS
-from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, PREDICTION_SCHEMA, TYPES, UNCERTAINTY_COLUMNS
-from paincast.scoring.arrays import to_arrow
+from paincast.predictor.rows import ANSWERS, CODED_SCHEMA, LISTS, PREDICTION_COLUMNS, TYPES, UNCERTAINTY_COLUMNS
+from paincast.scoring.arrays import join_texts, make_texts, to_arrow
 from paincast.scoring.conditions import Frozen, Truth, assess_frozen, freeze, list_columns
 from paincast.scoring.functions import ndtri
 from paincast.scoring.kinds.score import Request, Score, tell_nothing
@@ -156,12 +158,11 @@ class Facts(NamedTuple):
         truths = [code for _, code in self.truths]
         return [self.indication, self.approach, *self.unseen.values(), *self.known, self.reachable, *truths]
 
-    def describe(self, row: int, *, unreadable: tuple[str, ...], far: list[str], together: bool) -> Pattern:
+    def describe(self, row: int, *, far: list[str], together: bool) -> Pattern:
         """Describe the pattern of a row."""
         return Pattern(
             indication=self._read_text("indication", row),
             approach=self._read_text("approach", row),
-            unreadable=unreadable,
             unseen=[name for name, flags in self.unseen.items() if flags[row]],
             far=far,
             together=together,
@@ -194,7 +195,6 @@ class Scorer:
     allow_contradicted: bool = False
     _patterns: Patterns = field(default_factory=Patterns)
     _words: Words = field(default_factory=Words)
-    _unreadable: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     @cached_property
     def rules(self) -> TechniqueRules:
@@ -236,10 +236,10 @@ class Scorer:
         Returns
         -------
         pyarrow.Table of shape (n, len(PREDICTION_COLUMNS))
-            Texts are dictionaries.
+            Of the types of :data:`CODED_SCHEMA`.
         """
         if not len(ready):
-            return PREDICTION_SCHEMA.empty_table()
+            return CODED_SCHEMA.empty_table()
         patients = ready.select(self.columns, self.model.technique)
         request = Request(self.model.level, detail.interval, detail.explain)
         explained_later = self.kind.explains_apart and detail.explain > 0
@@ -249,8 +249,11 @@ class Scorer:
         else:
             score = self.kind.score(patients, request._replace(most=0) if explained_later else request)
             far, squared_distance = score.far, score.squared_distance
-        numbers = self._find_patterns(patients, ready, far, squared_distance)
+        numbers = self._find_patterns(patients, far, squared_distance)
         columns: dict[str, pa.Array] = self._words.take(numbers)
+        unread = self._explain_unreadable(ready.unreadable)
+        if unread is not None:
+            columns |= _abstain(columns, unread)
         answered = ~np.asarray(columns["abstained"].to_numpy(zero_copy_only=False))
         columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
         if not answered.any():
@@ -312,30 +315,32 @@ class Scorer:
         widest = [place for place in np.argsort(-reach, kind="stable") if reach[place] >= LEAST_REACH]
         return [list(variances)[place] for place in widest], reach[widest]
 
-    def _find_patterns(
-        self, patients: Patients, ready: ReadyPatients, far: BoolArray, squared_distance: FloatArray
-    ) -> IntArray:
+    def _find_patterns(self, patients: Patients, far: BoolArray, squared_distance: FloatArray) -> IntArray:
         """Find the number of the pattern of each row, and judge those that are new."""
-        if max(len(self._patterns), len(self._unreadable)) > MOST_PATTERNS:
-            self._patterns, self._words, self._unreadable = Patterns(), Words(), {}
+        if len(self._patterns) > MOST_PATTERNS:
+            self._patterns, self._words = Patterns(), Words()
         together = squared_distance > find_limit(len(self.kind.domain_names))
-        unreadable = ready.unreadable
-        sets = np.array([self._unreadable.setdefault(names, len(self._unreadable)) for names in unreadable.sets])
         facts = self._read_facts(patients)
-        found = self._patterns.find([sets[unreadable.codes], together, *far, *facts.code()], len(patients))
+        found = self._patterns.find([together, *far, *facts.code()], len(patients))
         if len(found.new_rows):
             names = np.array(self.kind.domain_names, dtype=object)
             patterns = [
-                facts.describe(
-                    row,
-                    unreadable=unreadable.sets[unreadable.codes[row]],
-                    far=names[far[:, row]].tolist(),
-                    together=bool(together[row]),
-                )
+                facts.describe(row, far=names[far[:, row]].tolist(), together=bool(together[row]))
                 for row in found.new_rows.tolist()
             ]
             self._words.add(judge(self.model, self.rules, patterns, allow_contradicted=self.allow_contradicted))
         return found.numbers
+
+    def _explain_unreadable(self, unreadable: Unreadable) -> pa.DictionaryArray | None:
+        """Give each row the reason to abstain because of what could not be read; None if no row has one."""
+        if not any(unreadable.sets):
+            return None
+        used = {variable.name for variable in self.model.response.encoder.variables_}
+        required = {*self.model.measures, "indication"}
+        texts: dict[str, int] = {}
+        explain = partial(explain_unreadable, used=used, required=required)
+        places = [texts.setdefault(explain(names), len(texts)) for names in unreadable.sets]
+        return make_texts(np.array(places)[unreadable.codes], list(texts)) if any(texts) else None
 
     def _read_facts(self, patients: Patients) -> Facts:
         """Read what the words depend on beside what was scored."""
@@ -365,6 +370,16 @@ def _format_number(contract: Contract, name: str, number: float) -> str:
 def _list_nothing(n: int) -> pa.Array:
     """Make a column of empty lists."""
     return pa.ListArray.from_arrays(to_arrow(np.zeros(n + 1, dtype=np.int32)), pa.nulls(0, WORDED_REASON))
+
+
+def _abstain(columns: Mapping[str, pa.Array], because: pa.DictionaryArray) -> dict[str, pa.Array]:
+    """Abstain from the rows that have a further reason, which comes before the others."""
+    silent = to_arrow(np.array([text != "" for text in because.dictionary.to_pylist()])[because.indices.to_numpy()])
+    return {
+        "abstained": pc.or_(columns["abstained"], silent),
+        "level": pc.if_else(silent, pa.scalar(None, pa.float64()), columns["level"]),
+        "abstained_because": join_texts(because, columns["abstained_because"]),
+    }
 
 
 def _leave_out_all(columns: dict[str, pa.Array], n: int) -> dict[str, pa.Array]:

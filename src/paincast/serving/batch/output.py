@@ -23,9 +23,12 @@ from paincast.predictor.rows import PREDICTION_SCHEMA
 SUFFIXES = (".csv", ".parquet")
 """Formats of the predictions."""
 
+GROUP_ROWS, GROUP_BYTES = 131_072, 48 << 20
+"""Rows, or bytes in memory, from which on a group of a Parquet file is written."""
+
 
 class PredictionsDraft:
-    """The predictions of one part, written to a file of their own; its Parquet file has one group of rows at most.
+    """The predictions of one part, written to a file of their own; a Parquet file by groups of rows.
 
     Parameters
     ----------
@@ -40,44 +43,65 @@ class PredictionsDraft:
     def __init__(self, path: Path, suffix: str, schema: pa.Schema = PREDICTION_SCHEMA) -> None:
         self._path, self._suffix, self._schema = path, suffix, schema
         self._tables: list[pa.Table] = []
+        self._writer: pq.ParquetWriter | None = None
         if suffix == ".csv":
             path.write_bytes(b"")
 
     def write(self, predictions: pa.Table) -> None:
-        """Write the predictions of a batch, of the columns and types of the schema."""
+        """Write some predictions, of the columns of the schema.
+
+        Texts may be dictionaries, which spares hashing them; they are read as texts.
+        """
+        if not len(predictions):
+            return
         if self._suffix == ".parquet":
             self._tables.append(predictions)
-        elif len(predictions):
+            is_large = sum(table.nbytes for table in self._tables) >= GROUP_BYTES
+            if is_large or sum(map(len, self._tables)) >= GROUP_ROWS:
+                self._write_group()
+        else:
             with self._path.open("a", encoding="utf-8", newline="") as stream:
                 write_rows(_list_cells(predictions), stream)
 
     def close(self) -> None:
         """Write what is still in memory."""
         if self._suffix == ".parquet":
-            write_parquet(self._tables, self._path, self._schema)
-            self._tables = []
+            if self._tables or self._writer is None:
+                self._write_group()
+            assert self._writer is not None
+            self._writer.close()
+
+    def _write_group(self) -> None:
+        gathered = self._tables or [self._schema.empty_table()]
+        table = _join_tables(gathered, self._schema, self._writer.schema if self._writer else None)
+        gathered.clear()  # before encoding, which needs memory too
+        if self._writer is None:
+            declared = {b"ARROW:schema": base64.b64encode(self._schema.serialize().to_pybytes())}
+            written = table.schema.with_metadata(declared)
+            encodings = _choose_encodings(self._schema)
+            self._writer = pq.ParquetWriter(self._path, written, store_schema=False, **encodings)
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
 
 
-def write_parquet(tables: Sequence[pa.Table], path: Path, schema: pa.Schema) -> None:
-    """Write tables as one group of rows; texts may be dictionaries, which spares hashing them, and are read as texts.
+def _join_tables(tables: Sequence[pa.Table], schema: pa.Schema, written: pa.Schema | None) -> pa.Table:
+    """Put tables below each other, in the types of what is written already, if anything is."""
+    columns = {}
+    for column in schema:
+        parts = [table[column.name] for table in tables]
+        kind = _choose_type(parts, column.type) if written is None else written.field(column.name).type
+        columns[column.name] = pa.chunked_array([chunk.cast(kind) for part in parts for chunk in part.chunks], kind)
+    return pa.table(columns).unify_dictionaries()
 
-    Parameters
-    ----------
-    tables : sequence of pyarrow.Table
-        Columns of the schema.
-    path : Path
-        File to write.
-    schema : pyarrow.Schema
-        Types in which the file is read.
-    """
-    filled = [table.replace_schema_metadata() for table in tables if len(table)] or [schema.empty_table()]
-    if any(table.schema != filled[0].schema for table in filled):  # dictionaries in some of them only
-        filled = [table.cast(schema) for table in filled]
-    table = pa.concat_tables(filled).unify_dictionaries()
-    declared = {b"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
-    written = table.schema.with_metadata(declared)
-    with pq.ParquetWriter(path, written, store_schema=False, **_choose_encodings(schema)) as writer:
-        writer.write_table(table, row_group_size=max(1, len(table)))
+
+def _choose_type(parts: Sequence[pa.ChunkedArray], declared: pa.DataType) -> pa.DataType:
+    """Keep the type of the parts of a column if it is the same, but not dictionaries of texts that hardly repeat."""
+    kind = parts[0].type
+    if any(part.type != kind for part in parts):
+        return declared
+    if not pa.types.is_dictionary(kind):
+        return kind
+    n_texts = sum(len(chunk.dictionary) for part in parts for chunk in part.chunks)
+    return kind if 2 * n_texts <= sum(map(len, parts)) else declared
 
 
 def _choose_encodings(schema: pa.Schema) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ from paincast.files.working_folder import sync_file, sync_folder
 from paincast.models_folder import list_notes
 from paincast.predictor.answers import MOST_REASONS
 from paincast.predictor.ids import ID_COLUMNS
-from paincast.predictor.route import Answer
+from paincast.predictor.route import Answer, Blocks
 from paincast.predictor.rows import PREDICTION_SCHEMA
 from paincast.progress import SILENT, Progress
 from paincast.serving.answering import make_answer
@@ -50,6 +50,9 @@ from paincast.serving.predict import Trusted, load_models
 CHUNK_ROWS = 32_768
 PART_ROWS = 131_072
 """Rows of predictions, or patients, after which a part is finished: what a run that ends early loses at most."""
+
+ANSWERS_AT_ONCE = 65_536
+"""Answers that are made together, about: where many models are asked, those of a batch come in blocks of patients."""
 
 
 def predict_file(
@@ -153,6 +156,7 @@ def predict_file(
                 contract=contract,
                 layout=layout,
                 part_rows=part_rows,
+                blocks=Blocks(max(1, ANSWERS_AT_ONCE // max(1, len(asked_models))), ANSWERS_AT_ONCE),
                 watched=watched,
             )
             _predict_all(make_pass, opened, reopen, progress)
@@ -202,6 +206,8 @@ class _Run:
         Columns and types of the output.
     part_rows : int
         See :data:`PART_ROWS`.
+    blocks : Blocks
+        How many patients are answered together.
     watched : sequence of (Source, os.stat_result)
         Input files, and their status before they were hashed.
     """
@@ -215,11 +221,13 @@ class _Run:
         contract: Contract,
         layout: Layout,
         part_rows: int,
+        blocks: Blocks,
         watched: Sequence[tuple[Source, os.stat_result]],
     ) -> None:
         self._opened, self._folder, self._columns = opened, folder, contract.episodes
         self._layout, self._part_rows, self._watched = layout, part_rows, watched
-        self._scorer = BatchScorer(answer, contract, opened.labels, folder.whole.columns if folder.whole else None)
+        whole = folder.whole.columns if folder.whole else None
+        self._scorer = BatchScorer(answer, contract, opened.labels, whole, blocks)
         self._unread: pd.DataFrame | None = None
         self._ahead = reject_unknown_columns(opened.columns, contract.episodes)
         self._seen = SeenIds()
@@ -295,9 +303,10 @@ class _Run:
                 named = named._replace(rejects=gather_rejects([self._unread, batch.rejects]))
             scored = self._scorer.score(named, self._opened.dialect, self._find_apart(ids))
             draft.survey.add(scored.survey)
-            arranged = self._layout.arrange(scored.predictions, batch)
-            draft.predictions.write(arranged)
-            draft.tally.note_answers(scored.predictions.table, len(arranged))
+            for predictions in scored.predictions:
+                arranged = self._layout.arrange(predictions, batch)
+                draft.predictions.write(arranged)
+                draft.tally.note_answers(predictions.table, len(arranged))
             rejects.append(scored.rejects)
         draft.tally.note_unread(batch.rejects)
         self._list_rejects([*rejects, batch.rejects], draft)
@@ -322,7 +331,8 @@ class _Run:
         gathered = gather_rejects(frames)
         if gathered is None:
             return
-        listed = gathered.drop_duplicates(ignore_index=True)
+        repeats = gathered.duplicated().to_numpy()
+        listed = gathered[~repeats] if repeats.any() else gathered
         listed = self._drop_known_columns(locate_rows(listed, self._opened.extents), draft)
         draft.rejects.write(listed)
         draft.tally.note_rejects(listed)
@@ -336,7 +346,7 @@ class _Run:
         self._listed |= dict.fromkeys(keys)
         kept = ~is_whole
         kept[is_whole] = new
-        return rejects[kept]
+        return rejects if kept.all() else rejects[kept]
 
     def _finish_part(self) -> None:
         for source, before in self._watched:

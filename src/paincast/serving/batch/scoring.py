@@ -16,7 +16,7 @@ from paincast.cohort.reading.types import ColumnNotes, Dialect
 from paincast.cohort.survey import WholeColumns, decide, survey_marks
 from paincast.contract import Contract
 from paincast.deferred import pandas as pd
-from paincast.predictor.route import Answer, Answers, answer_patients
+from paincast.predictor.route import Answer, Answers, Blocks, answer_patients
 from paincast.scoring.arrays import to_arrow
 
 
@@ -50,6 +50,8 @@ class BatchScorer:
         Of :class:`paincast.cohort.reading.files.PatientTable`.
     whole : WholeColumns, optional
         What is decided; by default what the first batch shows.
+    blocks : Blocks, optional
+        Of :func:`paincast.predictor.route.answer_patients`.
 
     Attributes
     ----------
@@ -63,8 +65,9 @@ class BatchScorer:
         contract: Contract,
         labels: Mapping[str, ColumnNotes],
         whole: WholeColumns | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
-        self._answer, self._contract, self._labels = answer, contract, labels
+        self._answer, self._contract, self._labels, self._blocks = answer, contract, labels, blocks
         self.whole = whole
 
     def score(self, batch: Batch, dialect: Dialect, apart: npt.NDArray[np.bool_]) -> Answers:
@@ -89,7 +92,7 @@ class BatchScorer:
         read = PatientRows(
             rows=rows, places=batch.places, rejects=batch.rejects, style=style, whole=self.whole, apart=apart
         )
-        answers = answer_patients(read, self._answer, contract=self._contract)
+        answers = answer_patients(read, self._answer, contract=self._contract, blocks=self._blocks)
         survey.add(answers.survey)
         if self.whole is None:
             self.whole = decide(survey, columns, dialect.separator)
