@@ -19,7 +19,8 @@ from paincast.scoring.text_bytes import end_with_digits, find_words, holds_any
 
 MOST_LABEL_ROWS = 3
 """Maximum number of rows below the header with labels, units or identifiers of an export."""
-_ROWS_TO_LEARN = 100
+ROWS_TO_LEARN = 100
+"""First rows of a file from which the content of its columns is learned."""
 
 _NUMBER = re.compile(
     r"[-+\u2212]?\d+(?:[.,]\d+)*\s?%?"
@@ -57,7 +58,7 @@ class RowRules:
         broken: dict[int, str] = {}
         if not self.started:
             self.started = True
-            rows = [_texts(block.columns, at) for at in range(min(len(block.places), _ROWS_TO_LEARN))]
+            rows = [_texts(block.columns, at) for at in range(min(len(block.places), ROWS_TO_LEARN))]
             n_labels = count_label_rows(rows)
             broken = dict.fromkeys(range(n_labels), "a row of values, not of labels or units")
             self.ids_hold_digits = _hold_digits([row[0] for row in rows[n_labels:]])
