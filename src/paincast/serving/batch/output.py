@@ -179,10 +179,11 @@ def join_predictions(parts: Sequence[Path], path: Path, suffix: str, schema: pa.
     return out.sha256
 
 
-def join_rejects_parts(columns: pd.DataFrame, parts: Sequence[Path], path: Path) -> str:
+def join_rejects_parts(columns: pd.DataFrame | None, parts: Sequence[Path], path: Path) -> str:
     """Put the rejects of whole columns and those of all parts together; returns the SHA-256 of the file."""
     text = io.StringIO(newline="")
-    write_csv(columns, text, header=False)
+    if columns is not None:
+        write_csv(columns, text, header=False)
     with path.open("wb") as stream:
         out = _Digesting(stream)
         _join_csv(parts, out, REJECT_COLUMNS, text.getvalue())

@@ -14,7 +14,7 @@ import pyarrow as pa
 from paincast.cohort.reading.files import PatientTable, check_table_file
 from paincast.cohort.reading.several import Source, list_sources
 from paincast.cohort.reading.stretches import PatientFiles, Stretch, count_all_rows, open_files, open_stretch
-from paincast.cohort.rejects import REJECT_COLUMNS, join_rejects
+from paincast.cohort.rejects import REJECT_COLUMNS, gather_rejects
 from paincast.cohort.survey import Survey, WholeColumns, decide
 from paincast.cohort.validate import reject_unknown_columns
 from paincast.deferred import pandas as pd
@@ -328,7 +328,8 @@ def _place_output(
     """Put the parts together and move predictions, rejects and summary to their places, together."""
     total = sum_tallies(part.tally for part in folder.parts)
     columns = _list_columns(folder)
-    total.note_rejects(columns)
+    if columns is not None:
+        total.note_rejects(columns)
     rejects_path, summary_path = beside
     summary = summarize(total, rejects_path=rejects_path, summary_path=summary_path, notes=tuple(notes))
     # Rejects of an earlier run belong to the old output: if there are none now, atomic_files removes the old file.
@@ -348,7 +349,7 @@ def _place_output(
     return summary
 
 
-def _list_columns(folder: PartsFolder) -> pd.DataFrame:
+def _list_columns(folder: PartsFolder) -> pd.DataFrame | None:
     """List the rejects of whole columns, each once: they are found anew wherever the column is read."""
     found = dict.fromkeys(key for part in folder.parts for key in part.columns)
-    return join_rejects([pd.DataFrame(list(found), columns=list(REJECT_COLUMNS))])
+    return gather_rejects([pd.DataFrame(list(found), columns=list(REJECT_COLUMNS))]) if found else None
