@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -108,10 +108,11 @@ def _distribute(context: SparkContext, run: Run, stretches: Sequence[Stretch]) -
             while not wait([job], timeout=POLL_SECONDS).done:
                 _adopt(run)
         except BaseException:
-            context.cancelJobGroup(group)
+            while not wait([job], timeout=POLL_SECONDS).done:  # it may not have begun yet
+                with suppress(Exception):
+                    context.cancelJobGroup(group)
             raise
         finally:
-            wait([job])
             _adopt(run)
     work.unpersist()
     _raise_failure(job)

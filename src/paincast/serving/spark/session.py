@@ -21,9 +21,11 @@ LOCAL_MASTER = "local[*,4]"
 """This machine, where no other master is configured; a task is tried four times, as on a cluster."""
 
 _QUIET = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
+_LOGGED = {
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}"
+}
 _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
 }
@@ -81,9 +83,10 @@ def _start(master: str | None) -> SparkSession:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = _QUIET
-    if master is None and not _is_configured():
-        master, settings = LOCAL_MASTER, {**_QUIET, **_LOCAL}
+    settings = dict(_QUIET)
+    if not _is_configured():
+        settings |= _LOGGED if master else {**_LOGGED, **_LOCAL}
+        master = master or LOCAL_MASTER
     builder = SparkSession.builder.appName("paincast predict")
     for name, value in settings.items():
         builder = builder.config(name, value)
