@@ -70,12 +70,16 @@ def list_tree(root: int) -> dict[int, tuple[int, str, float]]:
     return {pid: processes[pid] for pid in tree if pid in processes}
 
 
-def measure(run: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds of the processor that a run takes in all processes, and those of the clock."""
+def measure(run: Callable[[], object]) -> tuple[float, float, str]:
+    """Return the seconds of the processor that a run takes in all processes, those of the clock, and who took them."""
     before, clock = list_tree(os.getpid()), time.perf_counter()
     run()
     seconds, after = time.perf_counter() - clock, list_tree(os.getpid())
-    return sum(spent - before.get(pid, (0, "", 0.0))[2] for pid, (_, _, spent) in after.items()), seconds
+    spent: dict[str, float] = dict.fromkeys(("here", "java", "workers"), 0.0)
+    for pid, (_, line, total) in after.items():
+        kind = "here" if pid == os.getpid() else "java" if "java" in line.partition(" ")[0] else "workers"
+        spent[kind] += total - before.get(pid, (0, "", 0.0))[2]
+    return sum(spent.values()), seconds, ", ".join(f"{kind} {used:.1f}" for kind, used in spent.items())
 
 
 def find_python_workers() -> list[int]:
@@ -102,7 +106,8 @@ def score_rows(answer: Answer, batches: Iterator[pa.RecordBatch]) -> Iterator[pa
         batch = Batch(pa.Table.from_batches([rows]), places, None)
         named = set_ids(batch, name_patients(batch))
         answers = scorer.score(named, Dialect(), np.zeros(len(rows), dtype=bool))
-        yield from layout.arrange(answers.predictions, named).cast(PREDICTION_SCHEMA).combine_chunks().to_batches()
+        for predictions in answers.predictions:
+            yield from layout.arrange(predictions, named).cast(PREDICTION_SCHEMA).combine_chunks().to_batches()
 
 
 def map_in_arrow(session: Any, source: Path, out: Path, answer: Answer) -> None:
@@ -130,16 +135,15 @@ def compare(folder: Path, source: Path, engine: SparkEngine, rounds: int) -> Non
         ),
         "mapInArrow": lambda: map_in_arrow(SparkSession.active(), source, folder / "rows", answer),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    found: dict[str, list[tuple[float, float, str]]] = {name: [] for name in ways}
     for number in range(rounds + 2):
         for name, way in ways.items():
             measured = measure(way)
-            print(
-                f"  load {os.getloadavg()[0]:4.1f}  {name:24} {measured[0]:7.2f} s cpu {measured[1]:7.2f} s", flush=True
-            )
+            load, (cpu, clock, who) = os.getloadavg()[0], measured
+            print(f"  load {load:4.1f}  {name:24} {cpu:7.2f} s cpu ({who}) {clock:7.2f} s clock", flush=True)
             if number > 1:
                 found[name].append(measured)
-    base = statistics.median(cpu for cpu, _ in found["this process alone"])
+    base = statistics.median(cpu for cpu, *_ in found["this process alone"])
     for name, measured in found.items():
         cpu, clock = (statistics.median(one[at] for one in measured) for at in (0, 1))
         print(f"{name:24} {cpu:7.2f} s cpu {clock:7.2f} s clock; ratio of cpu {cpu / base:.2f}", flush=True)
