@@ -265,16 +265,34 @@ def wait_for(is_there: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
+def start_command(master: str, patients_folder: Path, models_folder: Path, out: Path) -> subprocess.Popen[str]:
+    """Start the command in a process of its own, with small parts."""
+    command = ["predict", str(patients_folder), "-o", str(out), "--models", str(models_folder), "--techniques", "all"]
+    command += ["--engine", "spark", "--spark-master", master, "--max-rejects", "1"]
+    sizes = f"predict_file.__kwdefaults__.update({SIZES})"
+    code = f"from paincast.cli.app import run, sys; from paincast.serving.batch import predict_file; {sizes}; "
+    arguments = [sys.executable, "-c", f"{code} sys.exit(run({command}))"]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def test_the_command_has_two_workers_of_a_standalone_master_predict(
     master, patients_folder, models_folder, expected, tmp_path
 ) -> None:
-    sizes = f"predict_file.__kwdefaults__.update({SIZES})"
-    code = f"from paincast.cli.app import run, sys; from paincast.serving.batch import predict_file; {sizes}; "
-    command = ["predict", str(patients_folder), "-o", str(tmp_path / "out.parquet"), "--models", str(models_folder)]
-    command += ["--techniques", "all", "--engine", "spark", "--spark-master", master, "--max-rejects", "1"]
-    ended = subprocess.run(
-        [sys.executable, "-c", f"{code} sys.exit(run({command}))"], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+    started = start_command(master, patients_folder, models_folder, tmp_path / "out.parquet")
+    told, logged = started.communicate(timeout=300)
+    assert started.returncode == 0, logged
     assert read_folder(tmp_path) == expected["out.parquet"]
-    assert re.search(r"\d+ answers", ended.stdout)
+    assert re.search(r"\d+ answers", told)
+
+
+def test_this_process_goes_on_after_the_driver_was_killed(
+    master, patients_folder, models_folder, expected, tmp_path
+) -> None:
+    started = start_command(master, patients_folder, models_folder, tmp_path / "out.parquet")
+    manifest = tmp_path / ".out.parquet.parts" / "manifest.jsonl"
+    wait_for(lambda: manifest.is_file() and count_finished(tmp_path) >= 3)
+    started.kill()
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
+    predict(patients_folder, models_folder, tmp_path / "out.parquet", resume=True)
+    assert read_folder(tmp_path) == expected["out.parquet"]
