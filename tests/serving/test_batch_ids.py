@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from paincast.cohort.rejects import REJECT_COLUMNS, UNKNOWN_COLUMN, compute_reject_share, count_lost
 from paincast.serving.batch import ids as ids_module
 from paincast.serving.batch import tally as tally_module
-from paincast.serving.batch.ids import NO_IDS, find_repeated, hash_ids, holds_any, join_ids, sort_ids, write_ids
+from paincast.serving.batch.ids import NO_IDS, find_repeated, hash_ids, holds_any, join_ids, list_ids, write_ids
 from paincast.serving.batch.tally import OTHER_REASONS, Tally, sum_tallies
 
 IDS = st.text(alphabet=st.characters(codec="utf-8"), max_size=6)
@@ -41,7 +41,7 @@ def test_repeated_ids_are_found_as_a_set_of_all_ids_finds_them(parts, n_hashes, 
         for part in parts:
             runs = [NO_IDS]
             for batch in part:
-                runs.append(sort_ids(pa.array(batch, pa.string()), np.arange(before + 1, before + 1 + len(batch))))
+                runs.append(list_ids(pa.array(batch, pa.string()), np.arange(before + 1, before + 1 + len(batch))))
                 before += len(batch)
             paths.append(Path(folder, f"{len(paths)}.arrow"))
             write_ids(paths[-1], join_ids(runs))
@@ -59,7 +59,7 @@ def test_ids_at_the_ends_of_a_range_of_hashes_are_found(tmp_path, monkeypatch) -
     ends = np.array([0, 2**62, 2**63 - 1, 2**63, 2**64 - 1], dtype=np.uint64)
     monkeypatch.setattr(ids_module, "hash_ids", lambda texts: ends[pc.cast(texts, pa.int64()).to_numpy()])
     for number in range(2):
-        write_ids(tmp_path / str(number), sort_ids(pa.array(list("01234")), 10 * number + np.arange(5)))
+        write_ids(tmp_path / str(number), join_ids([list_ids(pa.array(list("01234")), 10 * number + np.arange(5))]))
     found = find_repeated([tmp_path / "0", tmp_path / "1"], 3)
     assert (found.ids.to_pylist(), found.places.tolist()) == (list("01234"), [0, 1, 2, 3, 4])
     assert found.find_apart(pa.array(["3", "4", "4"]), np.array([3, 4, 14])).tolist() == [False, False, True]

@@ -100,8 +100,8 @@ class IdRun(NamedTuple):
 NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.nulls(0, pa.string()), np.empty(0, dtype=np.int64))
 
 
-def sort_ids(ids: pa.Array, places: npt.NDArray[np.int64]) -> IdRun:
-    """Put ids in the order of their hashes; of rows that share one, the first counts.
+def list_ids(ids: pa.Array, places: npt.NDArray[np.int64]) -> IdRun:
+    """List the ids of a batch, not yet in the order of their hashes; of rows that share one, the first counts.
 
     Parameters
     ----------
@@ -111,20 +111,18 @@ def sort_ids(ids: pa.Array, places: npt.NDArray[np.int64]) -> IdRun:
         Place of each row, ascending.
     """
     hashes = hash_ids(ids)
-    order = np.argsort(hashes, kind="stable")
-    run = IdRun(hashes[order], ids.take(to_arrow(order)), places[order])
-    if not (run.hashes[1:] == run.hashes[:-1]).any():
-        return run
-    coded = run.ids.dictionary_encode()
-    _, first = np.unique(coded.indices.to_numpy(), return_index=True)
-    first.sort()
-    return IdRun(run.hashes[first], run.ids.take(to_arrow(first)), run.places[first])
+    in_order = np.sort(hashes)
+    if (in_order[1:] == in_order[:-1]).any():
+        _, first = np.unique(ids.dictionary_encode().indices.to_numpy(), return_index=True)
+        first.sort()
+        return IdRun(hashes[first], ids.take(to_arrow(first)), places[first])
+    return IdRun(hashes, ids, places)
 
 
 def join_ids(runs: Sequence[IdRun]) -> IdRun:
-    """Put runs together; an id that several hold stays as often."""
+    """Put lists of ids together, in the order of their hashes; an id that several hold stays as often."""
     hashes = np.concatenate([NO_IDS.hashes, *(run.hashes for run in runs)])
-    order = np.argsort(hashes, kind="stable")
+    order = np.argsort(hashes)
     ids = pa.concat_arrays([NO_IDS.ids, *(run.ids for run in runs)])
     places = np.concatenate([NO_IDS.places, *(run.places for run in runs)])
     return IdRun(hashes[order], ids.take(to_arrow(order)), places[order])

@@ -27,7 +27,7 @@ from paincast.contract import Contract
 from paincast.deferred import pandas as pd
 from paincast.predictor.route import Answer, Answers, Blocks, answer_patients
 from paincast.scoring.arrays import to_arrow
-from paincast.serving.batch.ids import join_ids, sort_ids, write_ids
+from paincast.serving.batch.ids import IdRun, join_ids, list_ids, write_ids
 from paincast.serving.batch.output import PredictionsDraft, RejectsDraft
 from paincast.serving.batch.part import IDS, REJECTS, PartFiles, WholeInput
 from paincast.serving.batch.tally import Tally
@@ -268,7 +268,7 @@ class _PartDraft:
         self._files = files
         self._predictions = PredictionsDraft(files.draft(files.suffix), files.suffix, schema)
         self._rejects = RejectsDraft(files.draft(REJECTS))
-        self._ids = [sort_ids(pa.nulls(0, pa.string()), np.empty(0, dtype=np.int64))]
+        self._ids: list[IdRun] = []
         self.columns: dict[tuple[Any, ...], None] = {}
         self.survey, self.tally = Survey(), Tally()
 
@@ -276,7 +276,7 @@ class _PartDraft:
         """Count the rows of a batch, and remember their ids."""
         self.tally.n_patients += len(places)
         self.survey.add(survey)
-        self._ids.append(sort_ids(ids, places))
+        self._ids.append(list_ids(ids, places))
 
     def note_answers(self, predictions: pa.Table, arranged: pa.Table) -> None:
         """Write some answers."""
