@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 import paincast
 from paincast.scoring import linear
 from paincast.serving.batch import predict_file, read_predictions
+from paincast.serving.batch.run import Run
+from paincast.serving.spark import engine, worker
 
 KEY = ["episode_id", "technique", "outcome"]
 GOOD = {
@@ -160,22 +163,42 @@ def drop_places(rejects: list[list[str]]) -> list[list[str]]:
     return sorted(row[1:] for row in rejects)
 
 
+class Workers:
+    """Makes all parts but the first as workers do, the last ones first, from what was sent to them."""
+
+    def check(self, sources: object) -> None:
+        pass
+
+    def make_parts(self, run: Run) -> None:
+        if run.folder.whole is None:
+            run.make_parts(most=1)
+        for stretch in reversed(run.list_unfinished()):
+            work = pickle.loads(pickle.dumps(engine._describe_work(run)))
+            assert worker.make_stretch(work, stretch, list(run.folder.finished)) is None
+        run.folder.adopt()
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(patients=draw_doubtful(), chunk_rows=st.sampled_from([1, 2, 7, 1000]), part_rows=st.sampled_from([1, 10, 1000]))
-def test_what_the_whole_file_shows_does_not_depend_on_batches_or_order(
-    models_folder, models, patients, chunk_rows, part_rows, tmp_path
+@given(
+    patients=draw_doubtful(),
+    chunk_rows=st.sampled_from([1, 2, 7, 1000]),
+    part_rows=st.sampled_from([1, 10, 1000]),
+    group_rows=st.sampled_from([1, 3, 1000]),
+)
+def test_what_the_whole_file_shows_does_not_depend_on_batches_order_or_who_reads_them(
+    models_folder, models, patients, chunk_rows, part_rows, group_rows, tmp_path
 ):
     (tmp_path / "out.rejects.csv").unlink(missing_ok=True)
     patients.to_csv(tmp_path / "in.csv", index=False)
-    patients.to_parquet(tmp_path / "in.parquet", index=False)
+    patients.to_parquet(tmp_path / "in.parquet", index=False, row_group_size=group_rows)
     patients.iloc[::-1].to_csv(tmp_path / "reversed.csv", index=False)
     whole = predict(tmp_path / "in.csv", models)
     _, rejects = paincast.validate_patients(tmp_path / "in.csv")
     listed = rejects.drop(columns=["table", "file"]).assign(row=rejects["row"].astype("str"))
     expected = sorted(listed.astype("str").to_numpy().tolist())
-    for source in ("in.csv", "in.parquet", "reversed.csv"):
-        sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows}
+    for source, by in (("in.csv", None), ("in.parquet", None), ("in.parquet", Workers()), ("reversed.csv", None)):
+        sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows, "engine": by}
         predict_file(tmp_path / source, tmp_path / "out.parquet", models=models_folder, **sizes)
         assert_same(settle(read_predictions(tmp_path / "out.parquet"))[whole.columns], whole)
         found = read_rejected(tmp_path)

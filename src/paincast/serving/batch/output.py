@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -178,16 +179,19 @@ def join_predictions(parts: Sequence[Path], path: Path, suffix: str, schema: pa.
     return out.sha256
 
 
-def join_rejects_parts(parts: Sequence[Path], path: Path) -> str:
-    """Put the rejects of all parts together; returns the SHA-256 of the file."""
+def join_rejects_parts(columns: pd.DataFrame | None, parts: Sequence[Path], path: Path) -> str:
+    """Put the rejects of whole columns and those of all parts together; returns the SHA-256 of the file."""
+    text = io.StringIO(newline="")
+    if columns is not None:
+        write_csv(columns, text, header=False)
     with path.open("wb") as stream:
         out = _Digesting(stream)
-        _join_csv(parts, out, REJECT_COLUMNS)
+        _join_csv(parts, out, REJECT_COLUMNS, text.getvalue())
     return out.sha256
 
 
-def _join_csv(parts: Sequence[Path], out: _Digesting, columns: Sequence[str]) -> None:
-    out.write((",".join(columns) + "\n").encode())
+def _join_csv(parts: Sequence[Path], out: _Digesting, columns: Sequence[str], first: str = "") -> None:
+    out.write((",".join(columns) + "\n" + first).encode())
     for part in parts:
         with part.open("rb") as stream:
             shutil.copyfileobj(stream, out, 1 << 20)
