@@ -107,6 +107,9 @@ def _invocations(data: bytes, content_type: str | None, model: Any, input_schema
         answer, status = write_error(error), UNSUPPORTED_MEDIA_TYPE
     except PaincastError as error:
         answer, status = write_error(error), BAD_REQUEST
+    except Exception as error:
+        unforeseen = DataError(f"the request could not be answered ({type(error).__name__})", code="PC-MLFLOW-07")
+        answer, status = write_error(unforeseen), BAD_REQUEST
     return InvocationsResponse(response=answer, status=status, mimetype=JSON)
 
 

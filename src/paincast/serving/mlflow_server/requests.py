@@ -121,18 +121,13 @@ def _read_split(content: object) -> object | None:
     if not isinstance(content, dict) or not {"columns", "data"} <= content.keys() <= {"columns", "data", "index"}:
         return None
     columns, rows, index = content["columns"], content["data"], content.get("index")
-    is_table = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
-    if not _is_names(columns) or not is_table or not (index is None or _is_index(index, len(rows))):
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         return None
-    return pd.DataFrame(rows, columns=columns, index=index, dtype=object)
-
-
-def _is_names(columns: object) -> bool:
-    return isinstance(columns, list) and all(isinstance(name, str) for name in columns)
-
-
-def _is_index(index: object, n: int) -> bool:
-    return isinstance(index, list) and len(index) == n and all(isinstance(label, str | int) for label in index)
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+        return None
+    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
+        return None
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _read_records(content: object) -> object | None:
