@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_refused_with_a_code_and_not_repeated(body, conte
     "body",
     [b"", SECRET.encode(), b"PK\x03\x04" + SECRET.encode(), f"pain_nrs,pain_nrs\n7,{SECRET}".encode(), b"\x00\xff" * 9],
 )
-def test_csv_that_cannot_be_read_names_the_body_and_no_path(body, tmp_path):
+def test_csv_that_cannot_be_read_names_the_body_and_no_path(body):
     with pytest.raises(DataError) as refused:
         read_body(body, "text/csv").read(BUILT_IN)
     assert "the body of the request" in str(refused.value)
@@ -161,7 +161,7 @@ def server(monkeypatch):
 def test_mlflow_has_the_functions_that_are_replaced():
     assert guard.list_changed() == []
     assert guard.SERVED_PATH == scoring_server._SERVER_MODEL_PATH
-    assert guard.PREDICTING == scoring_server._MLFLOW_IS_IN_SERVING_ENVIRONMENT.name
+    assert scoring_server._MLFLOW_IS_IN_SERVING_ENVIRONMENT.name == guard.PREDICTING
     assert scoring_server.InvocationsResponse._fields == ("response", "status", "mimetype")
     assert scoring_server.ParsedJsonInput._fields == ("data", "params", "is_unified_llm_input")
     for caller, called in (
@@ -196,10 +196,10 @@ def test_one_prediction_is_read_by_paincast_and_the_next_as_before(server, monke
     assert server.parse_csv_input(io.StringIO("pain_nrs\n7\n")) == PatientFile(b"pain_nrs\n7\n")
     assert server.parse_csv_input(io.StringIO("pain_nrs\n7\n"))["pain_nrs"].tolist() == [7]
     guard.guard_server()
-    with pytest.raises(DataError, match="^PC-MLFLOW-06: "):
+    with pytest.raises(DataError, match=r"^PC-MLFLOW-06: "):
         server.parse_csv_input("no such file.csv")
     guard.guard_server()
-    with pytest.raises(DataError, match="^PC-FILES-14: "):
+    with pytest.raises(DataError, match=r"^PC-FILES-14: "):
         server._parse_json_data(SECRET, None, None)
     assert {name: getattr(server, name) for name in guard.READERS} == before
 

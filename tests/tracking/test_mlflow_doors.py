@@ -1,4 +1,4 @@
-"""MLflow's own doors to a registered model: its server, its commands, Spark, its evaluation and its registry over HTTP."""
+"""MLflow's own doors to a registered model: server, commands, container, Spark, evaluation, and the registry."""
 
 from __future__ import annotations
 
