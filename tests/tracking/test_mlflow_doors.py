@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.metrics import make_metric
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -42,8 +44,8 @@ SPARK_WARNINGS = [
 
 @pytest.fixture(scope="module")
 def environment(recorded) -> dict[str, str]:
-    settings = {"MLFLOW_TRACKING_URI": recorded.store.uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-    return os.environ | settings | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    told = {"MLFLOW_TRACKING_URI": recorded.store.uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    return os.environ | told | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,32 @@ def test_its_server_says_what_is_wrong_and_repeats_nothing(server, body, content
     assert SECRET not in refused.text
     assert SECRET not in server.log.read_text()
     assert requests.get(f"{server.url}/ping", timeout=5).ok
+
+
+VALID = [
+    (json.dumps({"dataframe_records": [{"indication": "knee_osteoarthritis", "pain_nrs": 7}]}), "application/json"),
+    (json.dumps({"dataframe_split": {"columns": ["pain_nrs", "bmi"], "data": [[7, 31.5]]}}), "application/json"),
+    (f"indication,pain_nrs,episode_id\nknee_osteoarthritis,7,{SECRET}\n", "text/csv"),
+]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    valid=st.sampled_from(VALID),
+    place=st.floats(0, 1),
+    removed=st.integers(0, 8),
+    inserted=st.binary(max_size=6)
+    | st.sampled_from([b'"', b"[", b"{", b"NaN", b"1e999", b",", b"\n", SECRET.encode()]),
+)
+def test_its_server_neither_fails_nor_repeats_what_is_nearly_a_request(server, valid, place, removed, inserted):
+    body, start = valid[0].encode(), int(place * len(valid[0]))
+    answered = server.post(body[:start] + inserted + body[start + removed :], valid[1])
+    assert answered.status_code in (200, 400)
+    content = parse_strictly(answered.text)
+    if answered.status_code == 400:
+        assert content["message"].startswith(content["error_code"])
+        assert SECRET not in answered.text
+    assert SECRET not in server.log.read_text()
 
 
 def run_predict(environment, folder: Path, kind: str, content: str) -> subprocess.CompletedProcess[str]:

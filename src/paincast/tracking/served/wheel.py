@@ -129,8 +129,6 @@ def list_requirements(wheels: str) -> list[str]:
     list of str
         Lines of a requirements file. What its requirements need in turn is left to the installer.
     """
-    from packaging.requirements import Requirement
-
-    needed = [Requirement(line) for line in find_distribution().requires or ()]
-    names = sorted({one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})})
+    needed = [line for line in find_distribution().requires or () if "extra ==" not in line]
+    names = sorted({re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed})
     return [f"--find-links {wheels}", f"{NAME}=={__version__}", *(f"{name}=={version(name)}" for name in names)]
