@@ -70,7 +70,7 @@ class PredictionBlocks:
         return self._blocks
 
     def to_frame(self) -> pd.DataFrame:
-        """Convert those of a single block: models that MLflow has kept from earlier versions carry code that asks so."""
+        """Convert those of a single block: the code in models that MLflow keeps from earlier versions asks so."""
         [predictions] = self
         return predictions.to_frame()
 

@@ -23,7 +23,7 @@ import pandas as pd
 
 from paincast.errors import DataError, PaincastError
 from paincast.predictor import SERVED_COLUMNS
-from paincast.serving.mlflow_server.requests import (
+from paincast.serving.mlflow_server.bodies import (
     JSON,
     PatientFile,
     UnknownFormatError,

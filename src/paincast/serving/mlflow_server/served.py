@@ -15,8 +15,8 @@ from paincast.cohort.rejects import WHOLE_COLUMN
 from paincast.errors import DataError, PaincastError
 from paincast.predictor import LISTS, SERVED_COLUMNS, Predictor, answer_patients, load_predictor
 from paincast.predictor.route import restore_index
+from paincast.serving.mlflow_server.bodies import PatientFile, put_code_in_front, refuse_path
 from paincast.serving.mlflow_server.guard import guard_server
-from paincast.serving.mlflow_server.requests import PatientFile, put_code_in_front, refuse_path
 
 
 class ServedPredictor(PythonModel):

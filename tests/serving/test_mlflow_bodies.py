@@ -17,7 +17,7 @@ from paincast.contract import BUILT_IN
 from paincast.errors import DataError
 from paincast.predictor import SERVED_COLUMNS
 from paincast.serving.mlflow_server import guard
-from paincast.serving.mlflow_server.requests import (
+from paincast.serving.mlflow_server.bodies import (
     PatientFile,
     UnknownFormatError,
     put_code_in_front,
@@ -124,7 +124,7 @@ def test_csv_that_cannot_be_read_names_the_body_and_no_path(body):
 
 
 def test_a_body_may_not_be_larger_than_a_file(monkeypatch):
-    monkeypatch.setattr("paincast.serving.mlflow_server.requests.JSON_BYTES", 10)
+    monkeypatch.setattr("paincast.serving.mlflow_server.bodies.JSON_BYTES", 10)
     with pytest.raises(DataError) as refused:
         read_body(b"a" * 11, "text/csv")
     assert refused.value.code == "PC-MLFLOW-02"
