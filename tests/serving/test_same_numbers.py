@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import paincast
+from paincast.predictor import LISTS, PREDICTION_COLUMNS
 from paincast.scoring import linear
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.batch.run import Run
 from paincast.serving.spark import engine, worker
+from paincast.settings import TrackingSettings
+from paincast.tracking import resolve_store, use_store
+from paincast.tracking.served.log_served import log_served_model
 
 KEY = ["episode_id", "technique", "outcome"]
 GOOD = {
@@ -149,6 +155,46 @@ def draw_doubtful(draw: st.DrawFn) -> pd.DataFrame:
     rows = [{name: draw(st.sampled_from(values)) for name, values in cells.items()} for _ in range(n)]
     ids = [draw(st.sampled_from(["x", "y", f"e-{row}", f"e-{row}", f"e-{row}"])) for row in range(n)]
     return pd.DataFrame(rows).assign(episode_id=ids, indication="lumbar_facet", age_years="50")
+
+
+@pytest.fixture(scope="module")
+def pyfuncs(models, tmp_path_factory):
+    """Load models as MLflow serves them, each with its predictor."""
+    store = resolve_store(TrackingSettings(uri="sqlite:///mlflow.db"), tmp_path_factory.mktemp("a store"))
+    with use_store(store) as experiment, mlflow.start_run(experiment_id=experiment):
+        addresses = [log_served_model(model).model_uri for model in models.values()]
+        return list(zip(models.values(), map(mlflow.pyfunc.load_model, addresses), strict=True))
+
+
+def list_expected_rejects(patients: pd.DataFrame) -> list[list[dict[str, object]]]:
+    """List what is left out of each patient, what is left out of whole columns first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        _, rejects = paincast.validate_patients(patients)
+    kept = rejects[["row", "column", "rule", "allowed", "action"]].to_dict("records")
+    return [[one for one in kept if one["row"] in (0, row)] for row in range(1, len(patients) + 1)]
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients() | draw_doubtful(), as_records=st.booleans())
+def test_a_model_of_mlflow_says_the_same(pyfuncs, patients, as_records):
+    for model, pyfunc in pyfuncs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            asked = {"techniques": [model.technique], "outcomes": [model.outcome]}
+            expected = paincast.predict(patients, model, **asked)
+        found = pyfunc.predict(patients.to_dict("records") if as_records else patients)
+        assert found.index.tolist() == patients.index.tolist()
+        assert found["abstained"][~found.index.isin(expected.index)].all()
+        answered = found.loc[expected.index]
+        for name in PREDICTION_COLUMNS:
+            cells = answered[name].map(json.loads) if name in LISTS else answered[name]
+            given_back = [None if missing else cell for cell, missing in zip(cells, cells.isna(), strict=True)]
+            told = expected[name]
+            assert given_back == [None if missing else cell for cell, missing in zip(told, told.isna(), strict=True)]
+        written = [sorted(map(str, json.loads(text))) for text in found["input_rejects"]]
+        assert written == [sorted(map(str, rejects)) for rejects in list_expected_rejects(patients)]
 
 
 def read_rejected(folder: Path) -> list[list[str]]:

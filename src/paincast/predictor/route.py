@@ -61,13 +61,25 @@ class Blocks(NamedTuple):
     answers: int
 
 
+class PredictionBlocks:
+    """Predictions of a block of patients after the other, each made when it is asked for."""
+
+    def __init__(self, blocks: Iterator[Predictions]) -> None:
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[Predictions]:
+        return self._blocks
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert those of a single block: the code in models that MLflow keeps from earlier versions asks so."""
+        [predictions] = self
+        return predictions.to_frame()
+
+
 class Answers(NamedTuple):
-    """Predictions of a block of patients after the other, what was left out, and counts of whole columns.
+    """Predictions, what was left out, and counts of whole columns."""
 
-    The predictions of a block are made when they are asked for.
-    """
-
-    predictions: Iterator[Predictions]
+    predictions: PredictionBlocks
     rejects: pd.DataFrame | None
     survey: Survey
 
@@ -90,7 +102,7 @@ def answer_patients(
 
     Returns
     -------
-    predictions : iterator of Predictions
+    predictions : PredictionBlocks
         Of each block the result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A
         patient whose whole row was left out has no row.
     rejects : DataFrame or None
@@ -99,7 +111,7 @@ def answer_patients(
         Counts of all rows, also of those left out.
     """
     ready, checked = check_patients(patients, contract)
-    return Answers(_answer_blocks(ready, answer, blocks), checked.rejects, checked.survey)
+    return Answers(PredictionBlocks(_answer_blocks(ready, answer, blocks)), checked.rejects, checked.survey)
 
 
 def _answer_blocks(ready: ReadyPatients, answer: Answer, blocks: Blocks | None) -> Iterator[Predictions]:
