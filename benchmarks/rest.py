@@ -235,12 +235,18 @@ def claim_fuzz(models: Path, arguments: argparse.Namespace) -> None:
         return
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     checks += ",unsupported_method,allow_header_conformance,nothing_echoed"
-    with run_server(models) as (host, port, _):
-        command = [str(arguments.schemathesis), "run", f"http://{host}:{port}/openapi.json", "--checks", checks]
+    with run_server(models) as (host, port, _), tempfile.TemporaryDirectory() as scratch:
+        command = [
+            str(arguments.schemathesis.absolute()),
+            "run",
+            f"http://{host}:{port}/openapi.json",
+            "--checks",
+            checks,
+        ]
         command += ["--max-time", str(int(arguments.seconds)), "--continue-on-failure", "--request-timeout", "40"]
-        hooks = {"SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("rest_echo.py"))}
+        hooks = {"SCHEMATHESIS_HOOKS": str(Path(__file__).absolute().with_name("rest_echo.py"))}
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        subprocess.run(command, env={**environment, **hooks}, check=False)
+        subprocess.run(command, env={**environment, **hooks}, cwd=scratch, check=False)
 
 
 def main() -> None:
