@@ -243,12 +243,15 @@ def test_what_the_whole_file_shows_does_not_depend_on_batches_order_or_who_reads
     _, rejects = paincast.validate_patients(tmp_path / "in.csv")
     listed = rejects.drop(columns=["table", "file"]).assign(row=rejects["row"].astype("str"))
     expected = sorted(listed.astype("str").to_numpy().tolist())
+    written = set()
     for source, by in (("in.csv", None), ("in.parquet", None), ("in.parquet", Workers()), ("reversed.csv", None)):
         sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows, "engine": by}
         predict_file(tmp_path / source, tmp_path / "out.parquet", models=models_folder, **sizes)
         assert_same(settle(read_predictions(tmp_path / "out.parquet"))[whole.columns], whole)
         found = read_rejected(tmp_path)
         assert found == expected if source != "reversed.csv" else drop_places(found) == drop_places(expected)
+        written |= {(tmp_path / "out.parquet").read_bytes()} if source == "in.parquet" else set()
+    assert len(written) == 1
 
 
 def test_typed_values_and_their_texts_say_the_same(models):
