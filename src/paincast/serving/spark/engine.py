@@ -100,7 +100,9 @@ def _distribute(context: SparkContext, run: Run, stretches: Sequence[Stretch]) -
 
     def make() -> list[Failure | None]:
         context.setJobGroup(group, "paincast predict", interruptOnCancel=True)
-        return context.parallelize(tasks, len(tasks)).map(lambda task: make_stretch(work.value, *task)).collect()
+        made = context.parallelize(tasks, len(tasks)).map(lambda task: make_stretch(work.value, *task))
+        failures: list[Failure | None] = made.collect()
+        return failures
 
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(make)
