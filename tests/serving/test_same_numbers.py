@@ -19,6 +19,7 @@ from paincast.predictor import LISTS, PREDICTION_COLUMNS
 from paincast.scoring import linear
 from paincast.serving.batch import predict_file, read_predictions
 from paincast.serving.batch.run import Run
+from paincast.serving.mlflow_server.guard import REPLACED
 from paincast.serving.spark import engine, worker
 from paincast.settings import TrackingSettings
 from paincast.tracking import resolve_store, use_store
@@ -175,26 +176,55 @@ def list_expected_rejects(patients: pd.DataFrame) -> list[list[dict[str, object]
     return [[one for one in kept if one["row"] in (0, row)] for row in range(1, len(patients) + 1)]
 
 
+def predict_one(patients: object, model: paincast.Predictor) -> pd.DataFrame:
+    """Predict the technique and outcome of a model for every patient, as it is asked in MLflow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return paincast.predict(patients, model, techniques=[model.technique], outcomes=[model.outcome])
+
+
+def assert_served(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Check that answers of MLflow are those expected, and abstentions where a row was left out whole."""
+    assert found["abstained"][~found.index.isin(expected.index)].all()
+    answered = found.loc[expected.index]
+    for name in PREDICTION_COLUMNS:
+        cells, told = answered[name].map(json.loads) if name in LISTS else answered[name], expected[name]
+        given_back = [None if missing else cell for cell, missing in zip(cells, cells.isna(), strict=True)]
+        assert given_back == [None if missing else cell for cell, missing in zip(told, told.isna(), strict=True)]
+
+
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(patients=draw_patients() | draw_doubtful(), as_records=st.booleans())
 def test_a_model_of_mlflow_says_the_same(pyfuncs, patients, as_records):
     for model, pyfunc in pyfuncs:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            asked = {"techniques": [model.technique], "outcomes": [model.outcome]}
-            expected = paincast.predict(patients, model, **asked)
         found = pyfunc.predict(patients.to_dict("records") if as_records else patients)
         assert found.index.tolist() == patients.index.tolist()
-        assert found["abstained"][~found.index.isin(expected.index)].all()
-        answered = found.loc[expected.index]
-        for name in PREDICTION_COLUMNS:
-            cells = answered[name].map(json.loads) if name in LISTS else answered[name]
-            given_back = [None if missing else cell for cell, missing in zip(cells, cells.isna(), strict=True)]
-            told = expected[name]
-            assert given_back == [None if missing else cell for cell, missing in zip(told, told.isna(), strict=True)]
+        assert_served(found, predict_one(patients, model))
         written = [sorted(map(str, json.loads(text))) for text in found["input_rejects"]]
         assert written == [sorted(map(str, rejects)) for rejects in list_expected_rejects(patients)]
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients() | draw_doubtful())
+def test_the_server_of_mlflow_says_the_same(pyfuncs, patients, tmp_path):
+    texts = to_texts(patients)
+    texts.to_csv(tmp_path / "in.csv", index=False)
+    texts.to_parquet(tmp_path / "in.parquet", index=False)
+    records = patients.to_dict("records")
+    requests = (
+        (json.dumps({"dataframe_records": records}).encode(), "application/json", records),
+        ((tmp_path / "in.csv").read_bytes(), "text/csv", tmp_path / "in.csv"),
+        ((tmp_path / "in.parquet").read_bytes(), "application/vnd.apache.parquet", tmp_path / "in.parquet"),
+    )
+    for model, pyfunc in pyfuncs:
+        for body, content_type, source in requests:
+            answered = REPLACED["invocations"](body, content_type, pyfunc, None)
+            assert answered.status == 200, answered.response
+            found = pd.DataFrame(json.loads(answered.response)["predictions"], dtype=object)
+            assert len(found) == len(patients)
+            assert_served(found, predict_one(source, model))
 
 
 def read_rejected(folder: Path) -> list[list[str]]:
