@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -90,6 +91,13 @@ def test_a_worker_that_is_killed_is_replaced(launch):
     assert process.wait(60) == 0
 
 
+@pytest.fixture
+def own_log(monkeypatch):
+    """Let a command log to the standard error of this test, and no other test to it."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+
+@pytest.mark.usefixtures("own_log")
 def test_a_port_in_use_is_said_in_a_line(models_folder, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -104,6 +112,7 @@ def test_answers_do_not_wait_to_be_sent():
         assert listener.proto == socket.IPPROTO_TCP
 
 
+@pytest.mark.usefixtures("own_log")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
