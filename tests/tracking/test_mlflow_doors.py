@@ -45,7 +45,8 @@ SPARK_WARNINGS = [
 @pytest.fixture(scope="module")
 def environment(recorded) -> dict[str, str]:
     told = {"MLFLOW_TRACKING_URI": recorded.store.uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-    return os.environ | told | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow calls uvicorn by its name
+    return os.environ | told | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", "PATH": tools}
 
 
 @pytest.fixture(scope="module")
@@ -306,9 +307,11 @@ def spark():
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, which this machine does not have")
     builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    session = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
-    yield session
-    session.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        session = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
+        yield session
+        session.stop()
 
 
 @pytest.mark.filterwarnings(*SPARK_WARNINGS)
