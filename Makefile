@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/core-$(VERSION).stamp
 DEV := $(VENV)/dev-$(VERSION).stamp
 PACKAGE := $(VENV)/package-$(VERSION).stamp
+SPARK := $(VENV)/spark-$(VERSION).stamp
 PYTEST_FLAGS ?= -n logical --maxprocesses 4
 # Folders whose tests need no trained model.
 FAST_TESTS ?= tests/settings tests/evidence tests/test_house.py tests/test_lock.py tests/test_docs.py tests/test_gates.py
@@ -40,7 +41,8 @@ test: lint ## Run lint, types, floors and all tests but the slow ones
 test-fast: $(DEV) $(PACKAGE) ## Run the tests of a minute, without lint
 	$(BIN)/pytest $(PYTEST_FLAGS) -m "not slow" $(FAST_TESTS)
 
-test-slow: $(DEV) $(PACKAGE) ## Run the tests marked slow
+# Spark needs Java, and its tests are skipped without either.
+test-slow: $(DEV) $(PACKAGE) $(if $(shell command -v java),$(SPARK)) ## Run the tests marked slow
 	$(BIN)/pytest $(PYTEST_FLAGS) -m slow
 
 test-all: test test-slow ## Run both: what CI runs beside the docs
@@ -76,6 +78,11 @@ $(DEV): requirements/dev.lock $(CORE)
 	@$(COMPILE) $(VENV)/lib/python$(VERSION)/site-packages
 	@touch $@
 
+$(SPARK): requirements/spark.lock $(DEV)
+	@echo "$(VENV): installing Spark from the lock (half a gigabyte) ..."
+	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements/spark.lock
+	@touch $@
+
 $(PACKAGE): pyproject.toml $(CORE)
 	@echo "$(VENV): installing paincast itself, editable ..."
 	@$(PIP_INSTALL) --no-build-isolation --editable .
@@ -88,6 +95,7 @@ lock: ## Resolve the dependencies of pyproject.toml anew (needs uv; LOCK_FLAGS=-
 	uv pip compile $(LOCK) $(LOCK_FLAGS) pyproject.toml --group dev --group build --output-file requirements/dev.lock
 	uv pip compile $(LOCK) pyproject.toml --constraints requirements/dev.lock --output-file requirements/core.lock
 	uv pip compile $(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
+	uv pip compile $(LOCK) --group spark --constraints requirements/dev.lock --output-file requirements/spark.lock
 
 clean: ## Remove environments, caches and build products; data and models stay
 	rm -rf .venv .venv-* build dist docs/_build docs/_generated .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

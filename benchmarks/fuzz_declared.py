@@ -258,8 +258,8 @@ from paincast.serving.batch.parts import PartsFolder
 batch.predict_file.__kwdefaults__.update(chunk_rows=10, part_rows=20)
 if sys.argv[1] == "stop":
     finish = PartsFolder.finish_part
-    def then_stop(folder, **facts):
-        part = finish(folder, **facts)
+    def then_stop(folder, files, **facts):
+        part = finish(folder, files, **facts)
         if len(folder.finished) == 3:
             os._exit(9)
         return part

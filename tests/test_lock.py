@@ -13,13 +13,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = {
-    name: (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8") for name in ("core", "dev", "build")
-}
+NAMES = ("core", "dev", "build", "spark")
+LOCKS = {name: (ROOT / "requirements" / f"{name}.lock").read_text(encoding="utf-8") for name in NAMES}
 CORE = PYPROJECT["project"]["dependencies"]
 EXTRAS = [text for texts in PYPROJECT["project"].get("optional-dependencies", {}).values() for text in texts]
 GROUPS = PYPROJECT["dependency-groups"]
-DECLARED = {"core": CORE, "dev": [*CORE, *GROUPS["dev"], *GROUPS["build"]], "build": GROUPS["build"]}
+DECLARED = {"core": CORE, "dev": [*CORE, *GROUPS["dev"], *GROUPS["build"]]}
+DECLARED |= {name: GROUPS[name] for name in ("build", "spark")}
 PLATFORMS = [
     {
         "python_version": version,

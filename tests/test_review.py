@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -40,6 +41,7 @@ from paincast.settings import (
 from paincast.simulator import simulate_cohort
 from paincast.tracking import Store, fetch_runs, resolve_store, use_store
 from paincast.tracking.gate_evidence import gather_gate_evidence
+from paincast.tracking.served.example import INVENTED
 from paincast.training import train
 
 pytestmark = pytest.mark.slow
@@ -339,9 +341,10 @@ def test_no_patient_leaves_for_mlflow(store, cohort):
     assert {"report.html", "overview.html", "characteristics.csv", "model_card.md"} <= names
     assert len(secrets) > 3000
     assert find_leaks(store, secrets) == []
-    assert not {name for name in names if "input_example" in name or name.endswith((".pkl", ".parquet"))}
-    for path in Path(store.artifacts).rglob("MLmodel"):
-        assert "input_example" not in path.read_text(encoding="utf-8")
+    assert not {name for name in names if name.endswith((".pkl", ".parquet"))}
+    examples = [json.loads(path.read_bytes()) for path in Path(store.artifacts).rglob("input_example.json")]
+    assert examples
+    assert all(patient["episode_id"].startswith(INVENTED) for example in examples for patient in example)
 
 
 def test_the_scan_finds_what_it_looks_for(cohort, tmp_path):

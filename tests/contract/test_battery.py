@@ -32,7 +32,7 @@ from paincast.serving.overlap import require_contract, separate_trained_on
 from paincast.serving.predict import predict
 from paincast.settings import ModelSettings, TrainingSettings, UncertaintySettings
 from paincast.tracking.dataset import summarize_dataset
-from paincast.tracking.signature import describe_columns, make_signature
+from paincast.tracking.served.signature import describe_columns, make_signature
 
 N = 260
 

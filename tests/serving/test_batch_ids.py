@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,42 +17,52 @@ from hypothesis import strategies as st
 from paincast.cohort.rejects import REJECT_COLUMNS, UNKNOWN_COLUMN, compute_reject_share, count_lost
 from paincast.serving.batch import ids as ids_module
 from paincast.serving.batch import tally as tally_module
-from paincast.serving.batch.ids import SeenIds, hash_ids
+from paincast.serving.batch.ids import NO_IDS, find_repeated, hash_ids, holds_any, join_ids, list_ids, write_ids
 from paincast.serving.batch.tally import OTHER_REASONS, Tally, sum_tallies
 
 IDS = st.text(alphabet=st.characters(codec="utf-8"), max_size=6)
 
 
-def flag_repeated(batches: list[list[str]]) -> list[list[bool]]:
-    """Flag the ids that an earlier batch holds, in the plainest way."""
-    seen: set[str] = set()
-    flags = []
-    for batch in batches:
-        flags.append([name in seen for name in batch])
-        seen |= set(batch)
-    return flags
+def list_repeated(parts: list[list[list[str]]]) -> dict[str, int]:
+    """List the ids that several batches hold with the place of the first row of each, in the plainest way."""
+    rows = [(name, number) for number, batch in enumerate(batch for part in parts for batch in part) for name in batch]
+    batches = {name: {number for other, number in rows if other == name} for name, _ in rows}
+    places = {name: place for place, (name, _) in reversed([*enumerate(rows, 1)])}
+    return {name: places[name] for name, numbers in batches.items() if len(numbers) > 1}
 
 
-@given(st.lists(st.tuples(st.lists(st.one_of(IDS, st.sampled_from("abcd"))), st.booleans(), st.booleans())), st.data())
-def test_repeated_ids_are_found_as_a_set_of_all_ids_finds_them(steps, data) -> None:
-    """Each step is a batch, whether a part ends after it, and whether the run is resumed after the part."""
-    n_hashes = data.draw(st.sampled_from([1, 3, 2**63]), label="hashes")
-    real = ids_module.hash_ids
-    found = []
+@given(st.lists(st.lists(st.lists(st.one_of(IDS, st.sampled_from("abcd"))))), st.sampled_from([1, 3, 2**63]), st.data())
+def test_repeated_ids_are_found_as_a_set_of_all_ids_finds_them(parts, n_hashes, data) -> None:
+    real, at_once = ids_module.hash_ids, data.draw(st.sampled_from([1, 5, 1000]), label="at once")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ids_module, "hash_ids", lambda texts: real(texts) % np.uint64(n_hashes))
-        seen, files = SeenIds(bits=8), []
-        for batch, is_end, is_resumed in steps:
-            found.append(seen.find_repeated(pa.array(batch, pa.string())).tolist())
-            if is_end:
-                files.append(Path(folder, f"{len(files)}.arrow"))
-                seen.write_part(files[-1])
-                seen.open_part(files[-1])
-                if is_resumed:
-                    seen = SeenIds(bits=8)
-                    for file in files:
-                        seen.resume_part(file)
-    assert found == flag_repeated([batch for batch, *_ in steps])
+        patch.setattr(ids_module, "IDS_AT_ONCE", at_once)
+        paths, before = [], 0
+        for part in parts:
+            runs = [NO_IDS]
+            for batch in part:
+                runs.append(list_ids(pa.array(batch, pa.string()), np.arange(before + 1, before + 1 + len(batch))))
+                before += len(batch)
+            paths.append(Path(folder, f"{len(paths)}.arrow"))
+            write_ids(paths[-1], join_ids(runs))
+        found = find_repeated(paths, before)
+        expected = list_repeated(parts)
+        assert dict(zip(found.ids.to_pylist(), found.places.tolist(), strict=True)) == expected
+        assert len(found.ids) == len(expected)
+        for part, path in zip(parts, paths, strict=True):
+            if any(name in expected for batch in part for name in batch):
+                assert holds_any(path, found)
+
+
+def test_ids_at_the_ends_of_a_range_of_hashes_are_found(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(ids_module, "IDS_AT_ONCE", 1)
+    ends = np.array([0, 2**62, 2**63 - 1, 2**63, 2**64 - 1], dtype=np.uint64)
+    monkeypatch.setattr(ids_module, "hash_ids", lambda texts: ends[pc.cast(texts, pa.int64()).to_numpy()])
+    for number in range(2):
+        write_ids(tmp_path / str(number), join_ids([list_ids(pa.array(list("01234")), 10 * number + np.arange(5))]))
+    found = find_repeated([tmp_path / "0", tmp_path / "1"], 3)
+    assert (found.ids.to_pylist(), found.places.tolist()) == (list("01234"), [0, 1, 2, 3, 4])
+    assert found.find_apart(pa.array(["3", "4", "4"]), np.array([3, 4, 14])).tolist() == [False, False, True]
 
 
 @given(st.lists(IDS), st.integers(0, 3))

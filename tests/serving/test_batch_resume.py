@@ -113,8 +113,9 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) ->
         monkeypatch.setattr(Path, name, counted(name, getattr(Path, name)))
     for room, name in ((run, "join_predictions"), (run, "join_rejects_parts"), (parts, "append_durably")):
         monkeypatch.setattr(room, name, counted(name, getattr(room, name)))
-    for kind, name in ((run.RejectsDraft, "write"), (run.PredictionsDraft, "close"), (run.SeenIds, "write_part")):
+    for kind, name in ((scoring.RejectsDraft, "write"), (scoring.PredictionsDraft, "close")):
         monkeypatch.setattr(kind, name, counted(name, getattr(kind, name)))
+    monkeypatch.setattr(scoring, "write_ids", counted("write_ids", scoring.write_ids))
     if isinstance(error, KilledError):
         monkeypatch.setattr(PartsFolder, "give_up", lambda *_: "")
         monkeypatch.setattr(PartsFolder, "remove", lambda *_: None)
@@ -198,11 +199,11 @@ def unfinished(batch: Callable[..., BatchSummary], tmp_path: Path) -> Path:
     out = tmp_path / "unfinished" / "out.csv"
     real, calls = PartsFolder.finish_part, []
 
-    def fail_at_third(folder: PartsFolder, **facts: Any) -> Any:
+    def fail_at_third(*arguments: Any, **facts: Any) -> Any:
         calls.append(1)
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(folder, **facts)
+        return real(*arguments, **facts)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PartsFolder, "finish_part", fail_at_third)
@@ -216,11 +217,11 @@ def list_parts(out: Path) -> list[str]:
 
 
 KEPT = [
-    "contradicted.arrow",
     "lock",
     "manifest.jsonl",
     *(f"part-00000{n}{ending}" for n in (1, 2) for ending in (".csv", ".ids.arrow", ".rejects.csv")),
     "plan.json",
+    "repeated.arrow",
     "whole.json",
 ]
 
@@ -234,13 +235,13 @@ def test_finished_parts_are_kept_for_their_owner_alone_and_nothing_else(unfinish
 
 def test_finished_parts_are_not_made_again(unfinished, batch, monkeypatch) -> None:
     asked: list[str] = []
-    real = run.BatchScorer.score
+    real = scoring.BatchScorer.score
 
-    def score(scorer: run.BatchScorer, rows: Any, *rest: Any) -> Any:
+    def score(scorer: scoring.BatchScorer, rows: Any, *rest: Any) -> Any:
         asked.extend(rows.rows["episode_id"].to_pylist())
         return real(scorer, rows, *rest)
 
-    monkeypatch.setattr(run.BatchScorer, "score", score)
+    monkeypatch.setattr(scoring.BatchScorer, "score", score)
     batch(unfinished, resume=True)
     assert asked[0] == "ex-24"
     assert asked[:12] == make_patients()["episode_id"].tolist()[24:]
@@ -253,7 +254,7 @@ def test_finished_parts_are_not_made_again(unfinished, batch, monkeypatch) -> No
         ({"months": [3]}, "options: months"),
         ({"techniques": ["facet_rfa"]}, "options: techniques"),
         ({"chunk_rows": 7}, "sizes: batch"),
-        ({"part_rows": 13}, "sizes: part"),
+        ({"part_rows": 18}, "sizes: part"),
         ({"input": "another"}, "input: in.csv"),
         ({"models": "another"}, "models: facet_rfa/pain_response"),
         ({"software": "another"}, "software: paincast"),
@@ -328,7 +329,7 @@ def put_in_place(file: Path, make: Callable[[Path], object]) -> None:
         lambda folder: (folder / "part-000003.csv.new").write_bytes(b"orphan"),
         lambda folder: change_digits(folder / "manifest.jsonl"),
         lambda folder: change_digits(folder / "whole.json"),
-        lambda folder: (folder / "contradicted.arrow").write_bytes(b"cut"),
+        lambda folder: (folder / "repeated.arrow").write_bytes(b"cut"),
         lambda folder: put_in_place(folder / "part-000002.csv", os.mkfifo),
         lambda folder: put_in_place(folder / "manifest.jsonl", os.mkfifo),
         lambda folder: put_in_place(folder / "plan.json", Path.mkdir),
@@ -347,9 +348,11 @@ def test_a_torn_line_of_the_manifest_never_counts(unfinished) -> None:
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole), 17):
         manifest.write_bytes(whole[:length])
-        assert len(folder._read_finished()) == 1
+        folder._read_finished()
+        assert list(folder.finished) == [1]
     manifest.write_bytes(whole)
-    assert len(folder._read_finished()) == 2
+    folder._read_finished()
+    assert list(folder.finished) == [1, 2]
 
 
 def test_the_second_of_two_runs_on_one_output_is_refused(unfinished, batch) -> None:
@@ -390,8 +393,8 @@ def test_a_link_in_place_of_the_folder_is_refused(batch, tmp_path) -> None:
 def change_after_first_part(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     real = PartsFolder.finish_part
 
-    def then_change(folder: PartsFolder, **facts: Any) -> Any:
-        part = real(folder, **facts)
+    def then_change(*arguments: Any, **facts: Any) -> Any:
+        part = real(*arguments, **facts)
         if part.number == 1:
             change()
         return part

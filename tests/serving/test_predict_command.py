@@ -202,8 +202,8 @@ from pathlib import Path
 from paincast.serving.batch import parts, run
 run.predict_file.__kwdefaults__.update(chunk_rows=1, part_rows=1)
 real = parts.PartsFolder.finish_part
-def then_wait(folder, **facts):
-    part = real(folder, **facts)
+def then_wait(folder, files, **facts):
+    part = real(folder, files, **facts)
     if part.number == 2:
         Path("started").touch()
         time.sleep(60)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import warnings
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import paincast
+from paincast.predictor import LISTS, PREDICTION_COLUMNS
 from paincast.scoring import linear
 from paincast.serving.batch import predict_file, read_predictions
+from paincast.serving.batch.run import Run
+from paincast.serving.mlflow_server.guard import REPLACED
+from paincast.serving.spark import engine, worker
+from paincast.settings import TrackingSettings
+from paincast.tracking import resolve_store, use_store
+from paincast.tracking.served.log_served import log_served_model
 
 KEY = ["episode_id", "technique", "outcome"]
 GOOD = {
@@ -148,6 +158,75 @@ def draw_doubtful(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(episode_id=ids, indication="lumbar_facet", age_years="50")
 
 
+@pytest.fixture(scope="module")
+def pyfuncs(models, tmp_path_factory):
+    """Load models as MLflow serves them, each with its predictor."""
+    store = resolve_store(TrackingSettings(uri="sqlite:///mlflow.db"), tmp_path_factory.mktemp("a store"))
+    with use_store(store) as experiment, mlflow.start_run(experiment_id=experiment):
+        addresses = [log_served_model(model).model_uri for model in models.values()]
+        return list(zip(models.values(), map(mlflow.pyfunc.load_model, addresses), strict=True))
+
+
+def list_expected_rejects(patients: pd.DataFrame) -> list[list[dict[str, object]]]:
+    """List what is left out of each patient, what is left out of whole columns first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        _, rejects = paincast.validate_patients(patients)
+    kept = rejects[["row", "column", "rule", "allowed", "action"]].to_dict("records")
+    return [[one for one in kept if one["row"] in (0, row)] for row in range(1, len(patients) + 1)]
+
+
+def predict_one(patients: object, model: paincast.Predictor) -> pd.DataFrame:
+    """Predict the technique and outcome of a model for every patient, as it is asked in MLflow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return paincast.predict(patients, model, techniques=[model.technique], outcomes=[model.outcome])
+
+
+def assert_served(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Check that answers of MLflow are those expected, and abstentions where a row was left out whole."""
+    assert found["abstained"][~found.index.isin(expected.index)].all()
+    answered = found.loc[expected.index]
+    for name in PREDICTION_COLUMNS:
+        cells, told = answered[name].map(json.loads) if name in LISTS else answered[name], expected[name]
+        given_back = [None if missing else cell for cell, missing in zip(cells, cells.isna(), strict=True)]
+        assert given_back == [None if missing else cell for cell, missing in zip(told, told.isna(), strict=True)]
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients() | draw_doubtful(), as_records=st.booleans())
+def test_a_model_of_mlflow_says_the_same(pyfuncs, patients, as_records):
+    for model, pyfunc in pyfuncs:
+        found = pyfunc.predict(patients.to_dict("records") if as_records else patients)
+        assert found.index.tolist() == patients.index.tolist()
+        assert_served(found, predict_one(patients, model))
+        written = [sorted(map(str, json.loads(text))) for text in found["input_rejects"]]
+        assert written == [sorted(map(str, rejects)) for rejects in list_expected_rejects(patients)]
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patients=draw_patients() | draw_doubtful())
+def test_the_server_of_mlflow_says_the_same(pyfuncs, patients, tmp_path):
+    texts = to_texts(patients)
+    texts.to_csv(tmp_path / "in.csv", index=False)
+    texts.to_parquet(tmp_path / "in.parquet", index=False)
+    records = patients.to_dict("records")
+    requests = (
+        (json.dumps({"dataframe_records": records}).encode(), "application/json", records),
+        ((tmp_path / "in.csv").read_bytes(), "text/csv", tmp_path / "in.csv"),
+        ((tmp_path / "in.parquet").read_bytes(), "application/vnd.apache.parquet", tmp_path / "in.parquet"),
+    )
+    for model, pyfunc in pyfuncs:
+        for body, content_type, source in requests:
+            answered = REPLACED["invocations"](body, content_type, pyfunc, None)
+            assert answered.status == 200, answered.response
+            found = pd.DataFrame(json.loads(answered.response)["predictions"], dtype=object)
+            assert len(found) == len(patients)
+            assert_served(found, predict_one(source, model))
+
+
 def read_rejected(folder: Path) -> list[list[str]]:
     path = folder / "out.rejects.csv"
     if not path.exists():
@@ -160,26 +239,49 @@ def drop_places(rejects: list[list[str]]) -> list[list[str]]:
     return sorted(row[1:] for row in rejects)
 
 
+class Workers:
+    """Makes all parts but the first as workers do, the last ones first, from what was sent to them."""
+
+    def check(self, sources: object) -> None:
+        pass
+
+    def make_parts(self, run: Run) -> None:
+        if run.folder.whole is None:
+            run.make_parts(most=1)
+        for stretch in reversed(run.list_unfinished()):
+            work = pickle.loads(pickle.dumps(engine._describe_work(run)))
+            assert worker.make_stretch(work, stretch, list(run.folder.finished)) is None
+        run.folder.adopt()
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(patients=draw_doubtful(), chunk_rows=st.sampled_from([1, 2, 7, 1000]), part_rows=st.sampled_from([1, 10, 1000]))
-def test_what_the_whole_file_shows_does_not_depend_on_batches_or_order(
-    models_folder, models, patients, chunk_rows, part_rows, tmp_path
+@given(
+    patients=draw_doubtful(),
+    chunk_rows=st.sampled_from([1, 2, 7, 1000]),
+    part_rows=st.sampled_from([1, 10, 1000]),
+    group_rows=st.sampled_from([1, 3, 1000]),
+)
+def test_what_the_whole_file_shows_does_not_depend_on_batches_order_or_who_reads_them(
+    models_folder, models, patients, chunk_rows, part_rows, group_rows, tmp_path
 ):
     (tmp_path / "out.rejects.csv").unlink(missing_ok=True)
     patients.to_csv(tmp_path / "in.csv", index=False)
-    patients.to_parquet(tmp_path / "in.parquet", index=False)
+    patients.to_parquet(tmp_path / "in.parquet", index=False, row_group_size=group_rows)
     patients.iloc[::-1].to_csv(tmp_path / "reversed.csv", index=False)
     whole = predict(tmp_path / "in.csv", models)
     _, rejects = paincast.validate_patients(tmp_path / "in.csv")
     listed = rejects.drop(columns=["table", "file"]).assign(row=rejects["row"].astype("str"))
     expected = sorted(listed.astype("str").to_numpy().tolist())
-    for source in ("in.csv", "in.parquet", "reversed.csv"):
-        sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows}
+    written = set()
+    for source, by in (("in.csv", None), ("in.parquet", None), ("in.parquet", Workers()), ("reversed.csv", None)):
+        sizes = {"chunk_rows": chunk_rows, "part_rows": part_rows, "engine": by}
         predict_file(tmp_path / source, tmp_path / "out.parquet", models=models_folder, **sizes)
         assert_same(settle(read_predictions(tmp_path / "out.parquet"))[whole.columns], whole)
         found = read_rejected(tmp_path)
         assert found == expected if source != "reversed.csv" else drop_places(found) == drop_places(expected)
+        written |= {(tmp_path / "out.parquet").read_bytes()} if source == "in.parquet" else set()
+    assert len(written) == 1
 
 
 def test_typed_values_and_their_texts_say_the_same(models):

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import math
 import traceback
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from paincast.predictor import PREDICTION_COLUMNS
+from paincast.predictor import PREDICTION_COLUMNS, SERVED_COLUMNS
 from paincast.tracking.store import use_store
 
 SECRET = "Jane Doe 63"
@@ -33,7 +34,8 @@ def patients(recorded):
 def test_answers_are_those_of_the_bundle(recorded, served, patients):
     answers = served.predict(patients)
     direct = recorded.model.predictor.predict(patients)
-    assert list(answers.columns) == [*PREDICTION_COLUMNS, "input_rejects"]
+    assert list(answers.columns) == [*SERVED_COLUMNS]
+    assert set(SERVED_COLUMNS) == {*PREDICTION_COLUMNS, "input_rejects"}
     np.testing.assert_array_equal(answers["probability"], direct["probability"])
     assert answers["probability"].between(0.01, 0.99).all()
     assert [json.loads(text) for text in answers["reasons_for"]] == direct["reasons_for"].tolist()
@@ -95,6 +97,19 @@ def test_rows_left_out_keep_their_place_as_abstentions(served, patients):
     assert answers.index.tolist() == [10, 20, 30, 40]
     assert answers["abstained"].tolist() == [False, True, True, False]
     assert "episode_id: duplicate" in answers["abstained_because"].iloc[1]
+    assert answers["eligible"].tolist() == [True, False, False, True]
+    assert set(answers["reasons_for"].iloc[1:3]) == {"[]"}
+
+
+def test_a_model_that_was_logged_before_still_answers(recorded, served, patients, tmp_path):
+    """The code of a model is a copy of its time, and imports what it needs from the package of today."""
+    with use_store(recorded.store):
+        folder = Path(mlflow.artifacts.download_artifacts(recorded.logged.model_uri, dst_path=str(tmp_path)))
+    (folder / "pyfunc.py").write_text(Path(__file__).with_name("earlier_pyfunc.txt").read_text())
+    recipe = (folder / "MLmodel").read_text()
+    (folder / "MLmodel").write_text(recipe.replace("from_type_hint: true", "from_type_hint: false"))
+    answers = mlflow.pyfunc.load_model(str(folder)).predict(patients)
+    np.testing.assert_array_equal(answers["probability"], served.predict(patients)["probability"])
 
 
 @pytest.mark.parametrize(

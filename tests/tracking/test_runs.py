@@ -16,6 +16,7 @@ from paincast.errors import OutputError, RefusalError
 from paincast.tracking import log_model_run, start_training
 from paincast.tracking.describe import describe_run
 from paincast.tracking.gate_evidence import assess_model
+from paincast.tracking.served.example import invent_patients
 
 
 @pytest.fixture
@@ -154,7 +155,10 @@ def test_no_patient_leaves_for_mlflow(recorded):
     contents = {file: file.read_bytes() for file in [*list_files(recorded), recorded.store.database]}
     leaks = [(file.name, secret) for file, content in contents.items() for secret in secrets if secret in content]
     assert leaks == []
-    assert not [file for file in contents if "input_example" in file.name or file.suffix == ".pkl"]
+    assert not [file for file in contents if file.suffix == ".pkl"]
+    examples = [json.loads(content) for file, content in contents.items() if file.name == "input_example.json"]
+    assert examples
+    assert all(example == invent_patients(recorded.model.predictor) for example in examples)
 
 
 def test_tables_of_rows_are_refused(recorded):

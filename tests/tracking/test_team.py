@@ -293,6 +293,76 @@ def read_history(team: Team) -> tuple[int, list[int]]:
     return int(model.aliases["champion"]), json.loads(model.tags["former_champions"])
 
 
+READ = """
+import sys, time
+from pathlib import Path
+import mlflow
+from paincast.serving.predict import load_model
+
+name, stop, read = sys.argv[1], Path(sys.argv[2]), 0
+while read < 2 or not stop.exists():
+    for alias in ("champion", "candidate"):
+        predictor = load_model(f"models:/{name}@{alias}")
+        print(alias, predictor.version, predictor.use or "care", flush=True)
+    read += 1
+pyfunc = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+print("pyfunc", pyfunc.predict(pyfunc.input_example)["model_version"].iloc[0], "served", flush=True)
+"""
+"""A server that reads what two aliases point at until the writers are done, and then once as MLflow does."""
+
+WRITE = """
+import pickle, sys
+from dataclasses import replace
+from pathlib import Path
+from paincast.predictor import add_version
+from paincast.settings import GateSettings, TrackingSettings
+from paincast.tracking import log_model_run, promote, resolve_store, start_training
+
+model, writer, n = pickle.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2]), int(sys.argv[3])
+store = resolve_store(TrackingSettings(uri=sys.argv[4], artifacts=sys.argv[5]))
+for number in range(n):
+    predictor = add_version(replace(model.predictor, n_training=1000 * (writer + 1) + number))
+    with start_training(store, "a training", params={}, tags={}, config_yaml="") as training:
+        logged = log_model_run(training, replace(model, predictor=predictor))
+    promote(store, f"{logged.model_name}/{logged.model_version}", GateSettings())
+    print(logged.model_version, predictor.version, flush=True)
+"""
+"""A writer that trains (a model made beforehand, each with a content of its own) and promotes."""
+
+
+def test_a_reader_that_serves_gets_whole_versions_while_two_train_and_promote(team, recorded, tmp_path):
+    make_versions(team, recorded, 1)
+    good = load_beside("test_registry").make_good(recorded.model)
+    team.model.write_bytes(pickle.dumps(replace(good, figures={}, captions={})))
+    stop, each = tmp_path / "stop", 3
+    settings = {"env": os.environ | COMPILED | team.environment, "stdout": subprocess.PIPE, "text": True}
+    settings["stderr"] = subprocess.PIPE
+    reader = subprocess.Popen([sys.executable, "-c", READ, NAME, str(stop)], **settings)
+    place = [team.environment["MLFLOW_TRACKING_URI"], str(team.artifacts)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE, str(team.model), str(writer), str(each), *place], **settings)
+        for writer in range(2)
+    ]
+    try:
+        written = [writer.communicate(timeout=PROCESS_SECONDS) for writer in writers]
+    finally:
+        stop.touch()
+        told, errors = reader.communicate(timeout=PROCESS_SECONDS)
+    assert [process.returncode for process in (*writers, reader)] == [0, 0, 0], (*written, errors)
+    made = dict(line.split() for out, _ in written for line in out.splitlines())
+    assert sorted(map(int, made)) == list(range(2, 2 + 2 * each))
+    found = team.client.search_model_versions(f"name='{NAME}'")
+    kept = {str(version.version): version.tags["model_content"] for version in found}
+    assert kept == {"1": recorded.model.predictor.version, **made}
+    assert {run.info.status for run in team.list_runs("model")} == {"FINISHED"}
+    read = [line.split(maxsplit=2) for line in told.splitlines()]
+    assert {content for _, content, _ in read} <= {recorded.model.predictor.version, *made.values()}
+    assert len({content for alias, content, _ in read if alias == "champion"}) > 1
+    champion, former = read_history(team)
+    assert read[-1][:2] == ["pyfunc", kept[str(champion)]]
+    assert sorted([champion, *former]) == list(range(1, 2 + 2 * each))
+
+
 def test_two_trainings_at_once_into_one_folder_record_each_its_own_model(team):
     started = [team.start(f"desk {seed}", f"seed={seed}", *ONE, code=(COMMAND, "train")) for seed in (1, 2)]
     team.finish(*started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,6 +199,21 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     help="Go on with a run to the same OUT that ended early; if there is none, begin. Refused if the input, the "
     "models, the software or the options have changed. Without it, what such a run left is discarded.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "spark"]),
+    default="local",
+    show_default=True,
+    help="Who predicts: this process, or the workers of a Spark cluster, for Parquet files that all machines see under "
+    "the same path. The output is the same, and each goes on with what the other left (--resume).",
+)
+@click.option(
+    "--spark-master",
+    metavar="URL",
+    envvar="SPARK_MASTER",
+    help="With --engine spark: the master, for example spark://host:7077 or yarn. Default: the variable SPARK_MASTER, "
+    "what spark-submit or spark-defaults.conf say, or this machine.",
+)
 @click.option("--show", is_flag=True, help="Also print the answers as a table; meant for a few patients.")
 @click.option("--progress/--no-progress", default=True, help="Progress on stderr.")
 @click.pass_context
@@ -216,6 +232,8 @@ def predict(
     allow_contradicted: bool,
     trusted_keys: Path | None,
     resume: bool,
+    engine: str,
+    spark_master: str | None,
     show: bool,
     progress: bool,
 ) -> None:
@@ -262,6 +280,10 @@ def predict(
     finished part and writes exactly what an undisturbed run would have written. Of two runs to one OUT the second is
     refused.
 
+    With --engine spark, workers read row groups of the Parquet files, predict and write parts by themselves; this
+    process makes the first part, and joins them. Models are sent to the workers, which need the same versions of Python
+    and paincast (PYSPARK_PYTHON names their Python). Needs pyspark (pip install 'paincast[spark]') and Java 17.
+
     \b
     Examples:
       paincast predict examples/patients.csv -o predictions.csv
@@ -269,6 +291,7 @@ def predict(
       paincast predict warehouse.parquet -o scored.parquet --wide --outcomes pain_response
       paincast predict warehouse.parquet -o scored.parquet --techniques all --no-interval
       paincast predict 'export/*.csv' -o scored.parquet --resume
+      paincast predict warehouse/ -o scored.parquet --engine spark --spark-master spark://host:7077
       paincast predict examples/patients.csv -o predictions.csv --months 3,6,12 --show
       paincast predict patients.csv -o out.csv --models models:/paincast.facet_rfa.pain_response@candidate
       paincast predict patients.csv -o out.csv --trusted-keys public.pem
@@ -281,10 +304,11 @@ def predict(
     spare_pandas()
     from paincast.cli.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
+    from paincast.serving.spark import SparkEngine
 
     if wide and show:
         raise click.UsageError("--show reads a row for each prediction: leave out --wide, or --show")
-    with show_progress("predicting", "patients", is_wanted=progress) as shown:
+    with show_progress("predicting", "patients", is_wanted=progress) as shown, ExitStack() as stack:
         summary = predict_file(
             patients,
             out,
@@ -298,6 +322,7 @@ def predict(
             allow_contradicted=allow_contradicted,
             trusted_keys=trusted_keys,
             resume=resume,
+            engine=stack.enter_context(SparkEngine(spark_master)) if engine == "spark" else None,
             progress=shown,
         )
     echo(f"{summary.n_patients} patients: {summary.n_predicted} answers, {summary.n_abstained} abstentions")

@@ -109,7 +109,10 @@ def remove_working_folder(folder: Path, *, first: str) -> None:
     with suppress(OSError):
         (folder / first).unlink(missing_ok=True)
         sweep_working_folder(folder, keep=())
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(_TRIALS):  # another process that was told to write there may still do so
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def sweep_working_folder(folder: Path, *, keep: Collection[str]) -> None:

@@ -10,13 +10,14 @@ from paincast.predictor.answers import Answers
 from paincast.predictor.bundle import MANIFEST, add_version, load_predictor, save_predictor
 from paincast.predictor.model import Predictor
 from paincast.predictor.route import answer_patients
-from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, make_abstentions
+from paincast.predictor.rows import ANSWERS, LISTS, PREDICTION_COLUMNS, SERVED_COLUMNS, make_abstentions
 
 __all__ = [
     "ANSWERS",
     "LISTS",
     "MANIFEST",
     "PREDICTION_COLUMNS",
+    "SERVED_COLUMNS",
     "Answers",
     "Predictor",
     "add_version",

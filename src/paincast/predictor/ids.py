@@ -51,6 +51,25 @@ def restore_ids(predictions: pd.DataFrame, patients: PatientRows, contract: Cont
     )
 
 
+def list_ids(patients: PatientRows, contract: Contract = BUILT_IN) -> dict[str, list[object]]:
+    """List the ids of all patients as :func:`restore_ids` gives them back, by column; ``row-1`` where there is none."""
+    rows = patients.rows
+    if isinstance(rows, pa.Table) and "episode_id" in rows.column_names:
+        plain = {name: _list_plain(rows[name]) for name in ID_COLUMNS if name in rows.column_names}
+        if all(ids is not None for ids in plain.values()):
+            episode_ids = plain["episode_id"] or []
+            return {name: plain.get(name) or episode_ids for name in ID_COLUMNS}
+    return {name: ids.tolist() for name, ids in _list_ids(patients, contract).items()}
+
+
+def _list_plain(column: pa.ChunkedArray) -> list[object] | None:
+    """List a column of ids that are given back as they are; None where a closer look is needed."""
+    ids: list[object] = column.to_pylist()
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return ids
+    return ids if all(isinstance(cell, str) and _is_plain(cell) for cell in ids) else None
+
+
 def _list_ids(patients: PatientRows, contract: Contract) -> dict[str, pd.Series]:
     """List the ids of all patients, numbered from 0, by column."""
     columns = {name: column for name, column in contract.episodes.items() if name in ID_COLUMNS}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from paincast.cohort.survey import Survey
 from paincast.contract import BUILT_IN, Contract
 from paincast.deferred import pandas as pd
 from paincast.predictor.answering.frames import to_frame
-from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients
+from paincast.predictor.answering.ready import ReadyPatients, Unreadable, check_patients, join_patients
 from paincast.predictor.rows import PREDICTION_COLUMNS
 from paincast.scoring.arrays import join_texts, make_texts
 from paincast.scoring.linear import load_machine_code
@@ -60,13 +61,25 @@ class Blocks(NamedTuple):
     answers: int
 
 
+class PredictionBlocks:
+    """Predictions of a block of patients after the other, each made when it is asked for."""
+
+    def __init__(self, blocks: Iterator[Predictions]) -> None:
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[Predictions]:
+        return self._blocks
+
+    def to_frame(self) -> pd.DataFrame:
+        """Convert those of a single block: the code in models that MLflow keeps from earlier versions asks so."""
+        [predictions] = self
+        return predictions.to_frame()
+
+
 class Answers(NamedTuple):
-    """Predictions of a block of patients after the other, what was left out, and counts of whole columns.
+    """Predictions, what was left out, and counts of whole columns."""
 
-    The predictions of a block are made when they are asked for.
-    """
-
-    predictions: Iterator[Predictions]
+    predictions: PredictionBlocks
     rejects: pd.DataFrame | None
     survey: Survey
 
@@ -89,7 +102,7 @@ def answer_patients(
 
     Returns
     -------
-    predictions : iterator of Predictions
+    predictions : PredictionBlocks
         Of each block the result of ``answer``; ``cautions`` names the columns of a patient that could not be used. A
         patient whose whole row was left out has no row.
     rejects : DataFrame or None
@@ -98,7 +111,7 @@ def answer_patients(
         Counts of all rows, also of those left out.
     """
     ready, checked = check_patients(patients, contract)
-    return Answers(_answer_blocks(ready, answer, blocks), checked.rejects, checked.survey)
+    return Answers(PredictionBlocks(_answer_blocks(ready, answer, blocks)), checked.rejects, checked.survey)
 
 
 def _answer_blocks(ready: ReadyPatients, answer: Answer, blocks: Blocks | None) -> Iterator[Predictions]:
@@ -108,11 +121,43 @@ def _answer_blocks(ready: ReadyPatients, answer: Answer, blocks: Blocks | None) 
         load_machine_code(n)
     while start < n or not start:
         block = ready.take(np.arange(start, min(start + size, n)))
-        answered = answer(block)
-        yield Predictions(_note_unreadable(answered, block.unreadable), block.places[answered.rows])
+        predictions = predict_ready(block, answer)
+        yield predictions
         start += max(len(block), 1)
         if blocks:
-            size = max(1, blocks.answers * len(block) // max(len(answered.table), 1))
+            size = max(1, blocks.answers * len(block) // max(len(predictions.table), 1))
+
+
+def predict_ready(ready: ReadyPatients, answer: Answer) -> Predictions:
+    """Predict for checked patients, with a caution that names the columns that could not be used."""
+    answered = answer(ready)
+    return Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows])
+
+
+def answer_jointly(parts: Sequence[ReadyPatients], answer: Answer) -> list[Predictions]:
+    """Predict for the checked patients of several sources at once; each source gets what it gets alone.
+
+    Parameters
+    ----------
+    parts : sequence of ReadyPatients
+        One or more, of one contract.
+    answer : callable
+        Function that predicts or abstains for them.
+
+    Returns
+    -------
+    list of Predictions
+        One for each source, by the places in it.
+    """
+    if len(parts) == 1:
+        return [predict_ready(parts[0], answer)]
+    joined = predict_ready(join_patients(parts), answer)
+    places = np.concatenate([part.places for part in parts])[joined.places]
+    ends = np.searchsorted(joined.places, np.cumsum([len(part) for part in parts]))
+    return [
+        Predictions(joined.table.slice(start, end - start), places[start:end])
+        for start, end in pairwise([0, *ends.tolist()])
+    ]
 
 
 def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:

@@ -71,6 +71,13 @@ half), indication and kind of arm fit; ``control_lower`` and ``control_upper`` a
 shown. ``contract`` is the digest of what a registry declared for the model; empty for the built-in contract.
 """
 
+SERVED_COLUMNS = (
+    *(name for name in PREDICTION_COLUMNS if name != "horizon_months"),
+    "horizon_months",
+    "input_rejects",
+)
+"""Columns of a prediction by MLflow. The probability is the first number, which tools take that are asked for one."""
+
 LISTS = ("reasons_for", "reasons_against", "missing_values")
 """Columns that hold a list for each row."""
 

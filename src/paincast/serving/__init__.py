@@ -4,8 +4,9 @@
 of whom, ``layout.py`` arranges the answers. ``evaluate.py`` evaluates models on
 a cohort that they were not trained on (``external.py``: metrics and flow; ``calibration.py``: curves),
 ``comparison.py`` compares two models on the same rows, and ``overlap.py`` finds patients that a model was trained on.
-``addresses.py`` loads models from MLflow, and ``pyfunc.py`` is the model that MLflow serves. Only prediction is
-exported here, because evaluation takes longer to import.
+``addresses.py`` loads models from MLflow; ``pyfunc.py`` is the model that MLflow serves, behind what
+``mlflow_server/`` puts in the place of MLflow's own reading; ``rest/`` serves models over HTTP, and ``spark/`` has a
+cluster make the parts of a batch. Only prediction is exported here, because evaluation takes longer to import.
 """
 
 from paincast.serving.predict import load_model, load_models, predict

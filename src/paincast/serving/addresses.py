@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from paincast.schema import RESEARCH_MARK
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -103,6 +105,64 @@ def fetch_predictor(address: str, scratch: Path, trusted_keys: TrustedKeys | Non
     return replace(predictor, use=registered.use if is_recorded else RESEARCH_MARK, validations=validations)
 
 
+def list_addresses(address: str) -> list[str]:
+    """List the addresses that an address stands for.
+
+    Parameters
+    ----------
+    address : str
+        Of ``models:/name@alias``, the name may have ``*``, which stands for any characters.
+
+    Returns
+    -------
+    list of str
+        An alias that a registered model does not have stands for nothing; any other address for itself.
+
+    Raises
+    ------
+    DataError
+        If there is no such store, or it does not answer.
+    """
+    match = VERSION.fullmatch(address)
+    if match is None or not match["alias"]:
+        return [address]
+    name, alias = match["name"], match["alias"]
+    with _calm_environment(), _told_of_failure(address):
+        client = _open_registry(address)
+        models = _search_models(client) if "*" in name else [client.get_registered_model(name)]
+        return [
+            f"models:/{model.name}@{alias}"
+            for model in models
+            if fnmatchcase(model.name, name) and alias in model.aliases
+        ]
+
+
+def mark_address(address: str) -> Hashable:
+    """Make a mark of what a store records about an address, which changes when another bundle or use stands there.
+
+    Raises
+    ------
+    DataError
+        If there is no such store, or it does not answer.
+    """
+    with _calm_environment(), _told_of_failure(address):
+        client = _open_registry(address)
+        registered = _look_up(client, address)
+        match = VERSION.fullmatch(address)
+        versions = client.search_model_versions(f"name='{match['name']}'") if match else []
+    # An external validation is a tag of any version that holds the bundle.
+    tags = [*registered.tags, *(version.tags for version in versions)]
+    return registered.address, registered.use, tuple(tuple(sorted(one.items())) for one in tags)
+
+
+def _search_models(client: MlflowClient) -> Iterator[RegisteredModel]:
+    page = client.search_registered_models()
+    yield from page
+    while page.token:
+        page = client.search_registered_models(page_token=page.token)
+        yield from page
+
+
 def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
     """Find what registered versions of the same content carry, by whatever address the bundle was loaded."""
     import mlflow
@@ -122,7 +182,16 @@ def _find_validations(predictor: Predictor) -> tuple[Validation, ...]:
 
 def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
     import mlflow
-    from mlflow.exceptions import MlflowException
+
+    with _told_of_failure(address):
+        registered = _look_up(_open_registry(address), address)
+        folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
+        return Path(folder), registered
+
+
+def _open_registry(address: str) -> MlflowClient:
+    """Open the store of ``MLFLOW_TRACKING_URI``, which must exist: MLflow would make one."""
+    import mlflow
 
     store = hide_logins(mlflow.get_tracking_uri())
     if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
@@ -130,11 +199,19 @@ def _download(address: str, scratch: Path) -> tuple[Path, Registered]:
             f"cannot load {address}: there is no MLflow store at {store}; set MLFLOW_TRACKING_URI or train first",
             code="PC-SERVING-02",
         )
+    return mlflow.MlflowClient()
+
+
+@contextmanager
+def _told_of_failure(address: str) -> Iterator[None]:
+    """Turn failures of MLflow and its store into an error in one line."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
     try:
-        registered = _look_up(mlflow.MlflowClient(), address)
-        folder = mlflow.artifacts.download_artifacts(artifact_uri=registered.address, dst_path=str(scratch))
-        return Path(folder), registered
+        yield
     except (MlflowException, OSError) as error:
+        store = hide_logins(mlflow.get_tracking_uri())
         reason = hide_logins((str(error).splitlines() or [""])[0])
         raise DataError(
             f"cannot load {address} from the MLflow store {store}: {reason[:200]}", code="PC-SERVING-03"

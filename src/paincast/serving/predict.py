@@ -86,7 +86,7 @@ def load_models(source: str | Path, *, trusted_keys: Trusted = None) -> dict[str
     """
     keys = None if trusted_keys is None else read_trusted_keys(trusted_keys)
     if is_address(source):
-        return _key_predictors([load_model(source, trusted_keys=keys)])
+        return key_predictors([load_model(source, trusted_keys=keys)])
     folder = Path(source)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -98,10 +98,11 @@ def load_models(source: str | Path, *, trusted_keys: Trusted = None) -> dict[str
         raise DataError(
             f"no models: {folder} has no {MANIFEST}; train models with 'paincast train'", code="PC-SERVING-17"
         )
-    return _key_predictors([load_predictor(bundle, trusted_keys=keys) for bundle in bundles])
+    return key_predictors([load_predictor(bundle, trusted_keys=keys) for bundle in bundles])
 
 
-def _key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
+def key_predictors(predictors: Iterable[Predictor]) -> dict[str, Predictor]:
+    """Key models by name, in the canonical order; two that answer the same are an error."""
     keyed: dict[str, Predictor] = {}
     for predictor in sorted(predictors, key=_rank):
         key = predictor.name
@@ -229,7 +230,7 @@ def gather_models(models: Models | None, *, trusted_keys: Trusted = None) -> dic
             code="PC-SERVING-64",
         )
     if isinstance(models, Predictor):
-        return _key_predictors([models])
+        return key_predictors([models])
     if isinstance(models, Mapping):
-        return _key_predictors(models.values())
+        return key_predictors(models.values())
     return load_models(DEFAULT_MODELS if models is None else models, trusted_keys=trusted_keys)

@@ -1,7 +1,8 @@
 """MLflow tracking: the store, logging and reading runs, the model registry, and the review page.
 
 ``store.py`` resolves and prepares the store; ``model_run.py`` defines what a run logs, ``log_runs.py`` writes it and
-``read_runs.py`` reads it back; ``gate_evidence.py`` passes a run to a gate; ``registry.py`` promotes and rolls back.
+``read_runs.py`` reads it back; ``gate_evidence.py`` passes a run to a gate; ``registry.py`` promotes and rolls back;
+``served/`` has what stands beside a bundle so that anyone's tools can serve it.
 """
 
 from paincast.tracking.dataset import DatasetSummary, summarize_dataset

@@ -1,7 +1,7 @@
 """Log to MLflow: a training, with a child run and a registered model per technique and outcome; external validations.
 
 Only aggregates are sent to MLflow: parameters, metrics, figures, summary tables, the fitted model and a summary of the
-data set. No patient-level row, identifier or input example is sent.
+data set. No row or identifier of a patient is sent; the patients of the model's input example are invented.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 from paincast.errors import OutputError
 from paincast.gates import GateVerdict
 from paincast.gates.use import CONTENT, FURTHER_MONTH, find_versions_of_content, name_registered
-from paincast.predictor import Predictor, save_predictor
+from paincast.predictor import Predictor
 from paincast.predictor.validation import Validation
 from paincast.schema import EPISODES, RESEARCH_MARK
 from paincast.tracking.dataset import DatasetSummary
@@ -28,11 +28,10 @@ from paincast.tracking.describe import LONGEST_OF_VERSION, OVERALL, PROGNOSIS, d
 from paincast.tracking.gate_evidence import assess_model, name_verdict_table, tag_verdict
 from paincast.tracking.lifecycle import close_abandoned_runs, mlflow_errors_in_words, started_run
 from paincast.tracking.model_run import LoggedModel, ModelRun, TrainingRun
-from paincast.tracking.signature import describe_columns, list_requirements, make_signature
+from paincast.tracking.served.log_served import log_served_model
 from paincast.tracking.store import Store, use_store
 from paincast.version import __version__
 
-MODEL_CODE = Path(__file__).resolve().parents[1] / "serving" / "pyfunc.py"
 CANDIDATE = "candidate"
 IDENTIFIERS = frozenset(name for name, column in EPISODES.items() if column.role == "id" and column.type == "text")
 VERSION_TAGS = ("basis", "n_real", "model_kind", CONTENT, "verdict", "gate", "unmet", "use")
@@ -129,7 +128,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
         _log_parameters_and_metrics(run_id, params, values)
         _log_dataset(run_id, model.dataset)
         card = _log_pictures_and_tables(run_id, model, verdict, tags, params)
-        address = _log_pyfunc(model)
+        address = str(log_served_model(model.predictor).model_uri)
         shown = card or describe_run(model, verdict, LONGEST_OF_VERSION)
         version = _register(model, address, run_id, shown, tags) if register else None
     return LoggedModel(
@@ -302,24 +301,6 @@ def _log_pictures_and_tables(
         client.log_artifacts(run_id, scratch)
     client.log_table(run_id, model.metrics, "tables/metrics.json")
     return card
-
-
-def _log_pyfunc(model: ModelRun) -> str:
-    """Log a separate copy of the bundle: the one in the models folder may be of another training."""
-    import mlflow
-
-    contract = model.predictor.contract
-    with tempfile.TemporaryDirectory() as scratch:
-        bundle = save_predictor(model.predictor, Path(scratch, "bundle"))
-        logged: Any = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(MODEL_CODE),
-            artifacts={"bundle": str(bundle)},
-            pip_requirements=list_requirements(),
-            signature=make_signature(contract),
-            metadata={"basis": model.basis, "n_real": model.n_real, "input_columns": describe_columns(contract)},
-        )
-    return str(logged.model_uri)
 
 
 def _register(model: ModelRun, address: str, run_id: str, description: str, tags: Mapping[str, str]) -> int:

@@ -92,9 +92,13 @@ def read_rows(
 ) -> Iterator[Block]:
     """Trim texts and apply the rules on names and rows to every block; refuse files without rows, or that changed.
 
-    Texts of ``verbatim`` columns are returned as they stand.
+    Texts of ``verbatim`` columns are returned as they stand. The rules on rows are learned from the first rows of the
+    file, also where others are read.
     """
     rules = RowRules(header.names)
+    if decoded.read_head is not None:
+        with words_for_failures(file):
+            rules.leave_out(_limit_cells(_trim(decoded.read_head(header.wanted)), header.wanted))
     n_rows, broken = 0, Counter[str]()
     first_fault: Fault | None = None
     unnamed = set(header.unnamed)
@@ -117,7 +121,7 @@ def read_rows(
         yield block
     if broken[WRONG_BYTES] > n_rows + broken.total() - broken[WRONG_BYTES]:
         raise refuse_encoding(str(file), decoded.dialect.encoding or "utf-8")
-    if n_rows == 0:
+    if n_rows == 0 and not decoded.is_part:
         raise DataError(_describe_empty_file(file, first_fault, broken), code="PC-READING-05")
     refuse_changed_file(file, facts)
     names = [leave_out_column(UNNAMED_COLUMN, "a name in the header", position) for position in sorted(unnamed)]

@@ -27,6 +27,7 @@ from paincast.cohort.reading.types import (
     Dialect,
     FileFormat,
     ReadOptions,
+    Span,
 )
 from paincast.cohort.rejects import Extent, join_rejects
 from paincast.deferred import pandas as pd
@@ -173,24 +174,23 @@ def open_table(
     """
     sources = list_sources(path)
 
-    def open_source(source: Source) -> AbstractContextManager[PatientTable]:
-        declared = dialect._replace(sheet=source.sheet or dialect.sheet)
-        return _open_file(
+    def open_one(source: Source) -> AbstractContextManager[PatientTable]:
+        return open_source(
             source,
-            used,
-            besides,
+            used=used,
+            besides=besides,
             any_case=any_case,
             verbatim=verbatim,
             table=table,
-            dialect=declared,
+            dialect=dialect._replace(sheet=source.sheet or dialect.sheet),
             batch_rows=batch_rows,
         )
 
-    with open_source(sources[0]) as first:
+    with open_one(sources[0]) as first:
         if len(sources) == 1:
             yield first
         else:
-            chained = _chain(first, sources, open_source, lambda name: _is_wanted(name, used, besides))
+            chained = _chain(first, sources, open_one, lambda name: _is_wanted(name, used, besides))
             yield first._replace(batches=chained)
 
 
@@ -201,22 +201,22 @@ def _is_wanted(name: str, used: Collection[str] | None, besides: Callable[[str],
 def _chain(
     first: PatientTable,
     sources: Sequence[Source],
-    open_source: Callable[[Source], AbstractContextManager[PatientTable]],
+    open_one: Callable[[Source], AbstractContextManager[PatientTable]],
     is_wanted: Callable[[str], bool],
 ) -> Iterator[Batch]:
     """Yield the batches of one file after another; positions count on from file to file."""
     names: list[str] = []
-    offset = yield from _shift(first.batches, 0, names)
+    offset = yield from shift_batches(first.batches, 0, names)
     for source in sources[1:]:
-        with open_source(source) as opened:
-            _refuse_other_columns(source, opened, sources[0], first, is_wanted)
+        with open_one(source) as opened:
+            refuse_other_columns(source, opened, sources[0], first, is_wanted)
             first.dialects.extend(opened.dialects)
             first.remarks.extend(opened.remarks)
             first.extents.append(Extent(source.name, offset))
-            offset = yield from _shift(opened.batches, offset, names)
+            offset = yield from shift_batches(opened.batches, offset, names)
 
 
-def _shift(batches: Iterator[Batch], offset: int, names: list[str]) -> Generator[Batch, None, int]:
+def shift_batches(batches: Iterator[Batch], offset: int, names: list[str]) -> Generator[Batch, None, int]:
     """Yield batches with positions after ``offset`` and columns in the order of ``names``; returns the last position.
 
     The first batch of all gives the names.
@@ -229,13 +229,15 @@ def _shift(batches: Iterator[Batch], offset: int, names: list[str]) -> Generator
         places = batch.places + offset
         last = max(last, *places[-1:].tolist(), 0 if rejects is None else int(rejects["row"].max()))
         names += batch.rows.column_names if not names else []
-        yield batch._replace(rows=batch.rows.select(names), places=places, rejects=rejects)
+        rows = batch.rows.select(names) if len(batch.places) else batch.rows
+        yield batch._replace(rows=rows, places=places, rejects=rejects)
     return last
 
 
-def _refuse_other_columns(
+def refuse_other_columns(
     source: Source, opened: PatientTable, first_source: Source, first: PatientTable, is_wanted: Callable[[str], bool]
 ) -> None:
+    """Refuse a file that has other columns than the first, or other labels of their codes."""
     expected, found = ({name for name in table.columns if is_wanted(name)} for table in (first, opened))
     other_codes = [
         name
@@ -256,22 +258,24 @@ def _refuse_other_columns(
 
 
 @contextmanager
-def _open_file(
+def open_source(
     source: Source,
-    used: Collection[str] | None,
-    besides: Callable[[str], bool] | None,
     *,
+    used: Collection[str] | None,
     any_case: bool,
     verbatim: Collection[str],
     table: str | None,
-    dialect: Dialect,
     batch_rows: int,
+    besides: Callable[[str], bool] | None = None,
+    dialect: Dialect = _UNDECLARED,
+    span: Span | None = None,
 ) -> Iterator[PatientTable]:
+    """Open one file, or some row groups of a Parquet file; see :func:`open_table`."""
     file = source.file
     facts = check_table_file(file)
     with ExitStack() as opened:
         with words_for_failures(file):
-            decoded = opened.enter_context(_format_of(file).decode(file, ReadOptions(dialect, used or ())))
+            decoded = opened.enter_context(_format_of(file).decode(file, ReadOptions(dialect, used or (), span)))
         if any_case:
             labelled = match_case(list(decoded.labels), used or ())
             decoded = decoded._replace(

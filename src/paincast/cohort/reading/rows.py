@@ -19,7 +19,8 @@ from paincast.scoring.text_bytes import end_with_digits, find_words, holds_any
 
 MOST_LABEL_ROWS = 3
 """Maximum number of rows below the header with labels, units or identifiers of an export."""
-_ROWS_TO_LEARN = 100
+ROWS_TO_LEARN = 100
+"""First rows of a file from which the content of its columns is learned."""
 
 _NUMBER = re.compile(
     r"[-+\u2212]?\d+(?:[.,]\d+)*\s?%?"
@@ -57,7 +58,7 @@ class RowRules:
         broken: dict[int, str] = {}
         if not self.started:
             self.started = True
-            rows = [_texts(block.columns, at) for at in range(min(len(block.places), _ROWS_TO_LEARN))]
+            rows = _list_first(block.columns)
             n_labels = count_label_rows(rows)
             broken = dict.fromkeys(range(n_labels), "a row of values, not of labels or units")
             self.ids_hold_digits = _hold_digits([row[0] for row in rows[n_labels:]])
@@ -127,6 +128,8 @@ def count_label_rows(rows: Sequence[Sequence[str]]) -> int:
     >>> count_label_rows([["p0", "unheard of"], ["p1", "7"], ["p2", "6"]])
     0
     """
+    if not rows or _holds_number(rows[0]):
+        return 0
     for n_labels in range(min(MOST_LABEL_ROWS, len(rows) - 1), 0, -1):
         rest = [[cell for cell in column if not is_missing_word(cell)] for column in zip(*rows[n_labels:], strict=True)]
         numeric = [bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells) for cells in rest]
@@ -136,9 +139,13 @@ def count_label_rows(rows: Sequence[Sequence[str]]) -> int:
     return 0
 
 
+def _holds_number(row: Sequence[str]) -> bool:
+    return any(_NUMBER.fullmatch(cell) and not is_missing_word(cell) for cell in row)
+
+
 def _is_label(row: Sequence[str], numeric: Sequence[bool], ids: Sequence[str]) -> bool:
     cells = ["" if is_missing_word(cell) else cell for cell in row]
-    if any(_NUMBER.fullmatch(cell) for cell in cells):
+    if _holds_number(cells):
         return False
     n_words = sum(bool(cell) and is_numeric for cell, is_numeric in zip(cells, numeric, strict=True))
     has_no_id = bool(ids) and (not cells[0] or (_hold_digits(ids) and not _hold_digits(cells[:1])))
@@ -148,6 +155,12 @@ def _is_label(row: Sequence[str], numeric: Sequence[bool], ids: Sequence[str]) -
 def _hold_digits(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell and not _SHORT_SUM.fullmatch(cell)]
     return bool(filled) and all(any(character.isdigit() for character in cell) for cell in filled)
+
+
+def _list_first(columns: Sequence[pa.Array]) -> list[list[str]]:
+    """List the first rows as texts."""
+    cells = [column.slice(0, ROWS_TO_LEARN).to_pylist() for column in columns]
+    return [["" if value is None else _as_text(value) for value in row] for row in zip(*cells, strict=True)]
 
 
 def _texts(columns: Sequence[pa.Array], at: int) -> list[str]:

@@ -101,6 +101,10 @@ class Decoded(NamedTuple):
         Notes on columns, by name; a column without notes is absent.
     remarks : tuple of str
         What the user should know about how the file is read.
+    is_part : bool
+        Whether only some rows of the file are read.
+    read_head : callable, optional
+        Takes positions of columns and returns the first rows of the file, where they are not read.
     """
 
     header: tuple[str, ...]
@@ -110,13 +114,27 @@ class Decoded(NamedTuple):
     is_typed: bool = False
     labels: Mapping[str, ColumnNotes] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
+    is_part: bool = False
+    read_head: Callable[[Sequence[int]], Block] | None = None
+
+
+class Span(NamedTuple):
+    """Consecutive row groups of a Parquet file: the first, the one behind the last, and the rows before the first."""
+
+    first: int
+    stop: int
+    before: int
 
 
 class ReadOptions(NamedTuple):
-    """What is known before a file is opened: the declared dialect, and the names of the columns to read."""
+    """What is known before a file is opened: the declared dialect, the names of the columns to read, and the rows.
+
+    Of a ``span`` only Parquet knows; None stands for all rows.
+    """
 
     dialect: Dialect = Dialect()
     used: Collection[str] = ()
+    span: Span | None = None
 
 
 def list_no_integers(file: Path) -> Mapping[str, pa.DataType]:  # noqa: ARG001 (its format declares none)

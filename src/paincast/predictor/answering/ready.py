@@ -16,6 +16,7 @@ from paincast.cohort.tables import conform
 from paincast.cohort.validate import check_rows
 from paincast.contract import BUILT_IN, Contract
 from paincast.deferred import pandas as pd
+from paincast.predictor.answering.frames import spell_out
 from paincast.scoring.patients import Patients
 
 IntArray = npt.NDArray[np.int64]
@@ -72,6 +73,7 @@ class ReadyPatients:
     unreadable: Unreadable
     contract: Contract = BUILT_IN
     _without_choices: dict[bytes, Patients] = field(default_factory=dict, repr=False, compare=False)
+    _frames: dict[str, tuple[pd.DataFrame, pd.Series]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -86,6 +88,7 @@ class ReadyPatients:
             places=self.places[rows],
             unreadable=self.unreadable.take(rows),
             _without_choices={},
+            _frames={},
         )
 
     def select(self, names: Sequence[str], technique: str) -> Patients:
@@ -107,10 +110,18 @@ class ReadyPatients:
         return [column.name for column in columns if column.role == "technique" and column.name != "technique"]
 
     def to_episodes(self) -> tuple[pd.DataFrame, pd.Series]:
-        """Return the patients as ``episodes`` and their unreadable columns, both indexed by place."""
+        """Return the patients as ``episodes`` and their unreadable columns, both indexed by place.
+
+        Of few patients they are kept, as all who ask need them.
+        """
+        if "episodes" in self._frames:
+            return self._frames["episodes"]
         episodes = conform("episodes", self.patients.table.to_pandas(), self.contract)
         index = pd.Index(self.places)
-        return episodes.set_axis(index, axis="index"), pd.Series(self.unreadable.list(), index=index, dtype=object)
+        made = episodes.set_axis(index, axis="index"), pd.Series(self.unreadable.list(), index=index, dtype=object)
+        if len(self) <= FEW_PATIENTS:
+            self._frames["episodes"] = made
+        return made
 
 
 def check_patients(read: PatientRows, contract: Contract) -> tuple[ReadyPatients, Checked]:
@@ -129,6 +140,33 @@ def check_patients(read: PatientRows, contract: Contract) -> tuple[ReadyPatients
     return ReadyPatients(
         patients=Patients(checked.table), places=places, unreadable=unreadable, contract=contract
     ), checked
+
+
+def join_patients(parts: Sequence[ReadyPatients]) -> ReadyPatients:
+    """Join patients of several sources, so that all are answered at once: each gets the answer that it gets alone.
+
+    Parameters
+    ----------
+    parts : sequence of ReadyPatients
+        One or more, of one contract.
+
+    Returns
+    -------
+    ReadyPatients
+        Placed by their order.
+    """
+    sets: dict[tuple[str, ...], int] = {}
+    codes = []
+    for unreadable in (part.unreadable for part in parts):
+        numbers = np.array([sets.setdefault(names, len(sets)) for names in unreadable.sets], dtype=np.int64)
+        codes.append(numbers[unreadable.codes])
+    tables = [spell_out(part.patients.table) for part in parts]
+    return ReadyPatients(
+        patients=Patients(pa.concat_tables(tables, promote_options="permissive").combine_chunks()),
+        places=np.arange(sum(map(len, parts))),
+        unreadable=Unreadable(sets=list(sets), codes=np.concatenate(codes)),
+        contract=parts[0].contract,
+    )
 
 
 def from_episodes(episodes: pd.DataFrame, unreadable: pd.Series | None, contract: Contract) -> ReadyPatients:

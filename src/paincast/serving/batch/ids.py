@@ -1,11 +1,12 @@
 """Find ids that several batches hold, over inputs of any length, in memory that grows with those ids alone.
 
-A filter of fixed size remembers eight-byte hashes: most ids it has certainly not seen. Where it may have seen one, the
-ids themselves decide: those of each finished part are on disk, in the order of their hashes.
+Each part has its ids on disk, in the order of their eight-byte hashes. Those of all parts are compared range by range
+of the hashes; where hashes are alike, the ids themselves decide.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +19,23 @@ import pyarrow.compute as pc
 from paincast.deferred import pandas as pd
 from paincast.scoring.arrays import to_arrow
 from paincast.scoring.text_bytes import get_bytes
-from paincast.serving.batch.bloom import WORDS_IN_LINE, add_to_filter, find_in_filter, is_compiled
 
 Hashes = npt.NDArray[np.uint64]
 
-FILTER_BITS = 29
-"""The filter has 2 to the power of this many bits: 64 MiB. Up to some 50 million ids it is rarely mistaken."""
+IDS_AT_ONCE = 1 << 22
+"""Ids whose hashes are compared at once: 32 MiB of them."""
+
+COMPILED_FROM = 10_000
+"""Fewest ids for which machine code is loaded; once loaded it is always used."""
+
+CONTRADICTED = -1
+"""Place of an id whose rows differ: none of them is kept."""
+
+_COMPILED = "paincast.serving.batch.ids_compiled"
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string()), ("repeated", pa.bool_())])
+_SCHEMA = pa.schema([("hash", pa.uint64()), ("id", pa.string()), ("place", pa.int64())])
 
 
 def hash_ids(ids: pa.Array) -> Hashes:
@@ -41,7 +49,7 @@ def hash_ids(ids: pa.Array) -> Hashes:
     """
     raw, offsets = get_bytes(ids)
     lengths = np.diff(offsets)
-    if is_compiled(len(ids)):
+    if len(ids) >= COMPILED_FROM or _COMPILED in sys.modules:
         from paincast.serving.batch import ids_compiled
 
         sums = ids_compiled.sum_bytes(raw, offsets, _FACTOR)
@@ -60,44 +68,69 @@ def _mix(values: Hashes) -> Hashes:
 
 
 class IdRun(NamedTuple):
-    """Some ids in the order of their hashes."""
+    """Some ids in the order of their hashes, and the place of a row of each."""
 
     hashes: Hashes
     ids: pa.Array
+    places: npt.NDArray[np.int64]
 
-    def find(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.int64]:
+    def find(self, ids: pa.Array) -> npt.NDArray[np.int64]:
         """Return the position of each id in the run; -1 for those that it does not hold."""
+        hashes = hash_ids(ids)
         first, last = (np.searchsorted(self.hashes, hashes, side=side) for side in ("left", "right"))
         counts = last - first
         found = np.full(len(hashes), -1, dtype=np.int64)
         asked = np.repeat(np.arange(len(hashes)), counts)
         if len(asked):
-            # Of each id all places with its hash: nearly always one.
-            places = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + first[asked]
-            same = pc.equal(self.ids.take(to_arrow(places)), ids.take(to_arrow(asked)))
+            # Of each id all positions with its hash: nearly always one.
+            positions = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts) + first[asked]
+            same = pc.equal(self.ids.take(to_arrow(positions)), ids.take(to_arrow(asked)))
             is_same = same.to_numpy(zero_copy_only=False)
-            found[asked[is_same]] = places[is_same]
+            found[asked[is_same]] = positions[is_same]
         return found
 
-
-NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.nulls(0, pa.string()))
-
-
-def sort_ids(ids: pa.Array) -> IdRun:
-    """Make a run of ids, each once."""
-    ids = ids.unique()
-    return _sort(IdRun(hash_ids(ids), ids))
+    def find_apart(self, ids: pa.Array, places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Flag the rows whose id is in the run with another place."""
+        if not len(self.ids):
+            return np.zeros(len(ids), dtype=bool)
+        found = self.find(ids)
+        return np.asarray((found >= 0) & (self.places[found] != places))
 
 
-def _sort(ids: IdRun) -> IdRun:
-    order = np.argsort(ids.hashes, kind="stable")
-    return IdRun(ids.hashes[order], ids.ids.take(to_arrow(order)))
+NO_IDS = IdRun(np.empty(0, dtype=np.uint64), pa.nulls(0, pa.string()), np.empty(0, dtype=np.int64))
 
 
-def write_ids(path: Path, hashes: Hashes, ids: pa.Array, repeated: npt.NDArray[np.bool_]) -> None:
-    """Write ids in the order of their hashes."""
+def list_ids(ids: pa.Array, places: npt.NDArray[np.int64]) -> IdRun:
+    """List the ids of a batch, not yet in the order of their hashes; of rows that share one, the first counts.
+
+    Parameters
+    ----------
+    ids : Array of string, shape (n,)
+        Ids without nulls.
+    places : ndarray of int, shape (n,)
+        Place of each row, ascending.
+    """
+    hashes = hash_ids(ids)
+    in_order = np.sort(hashes)
+    if (in_order[1:] == in_order[:-1]).any():
+        _, first = np.unique(ids.dictionary_encode().indices.to_numpy(), return_index=True)
+        first.sort()
+        return IdRun(hashes[first], ids.take(to_arrow(first)), places[first])
+    return IdRun(hashes, ids, places)
+
+
+def join_ids(runs: Sequence[IdRun]) -> IdRun:
+    """Put lists of ids together, in the order of their hashes; an id that several hold stays as often."""
+    hashes = np.concatenate([NO_IDS.hashes, *(run.hashes for run in runs)])
     order = np.argsort(hashes)
-    columns = [to_arrow(hashes[order]), ids.take(to_arrow(order)), to_arrow(repeated[order])]
+    ids = pa.concat_arrays([NO_IDS.ids, *(run.ids for run in runs)])
+    places = np.concatenate([NO_IDS.places, *(run.places for run in runs)])
+    return IdRun(hashes[order], ids.take(to_arrow(order)), places[order])
+
+
+def write_ids(path: Path, run: IdRun) -> None:
+    """Write ids in the order of their hashes."""
+    columns = [to_arrow(run.hashes), run.ids, to_arrow(run.places)]
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
         writer.write_table(pa.table(columns, schema=_SCHEMA))
 
@@ -114,14 +147,60 @@ def read_ids(path: Path) -> IdRun:
         return _open_run(source)
 
 
-def read_repeated(paths: Sequence[Path]) -> IdRun:
-    """List the ids of finished parts that an earlier batch held already."""
-    repeated = [pa.nulls(0, pa.string())]
-    for path in paths:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
-            repeated += table["id"].filter(table["repeated"]).chunks
-    return sort_ids(pa.concat_arrays(repeated))
+def find_repeated(paths: Sequence[Path], n_ids: int) -> IdRun:
+    """Find the ids that several batches hold, with the place of the first row of each.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Ids of all parts, from :func:`write_ids`; those of a batch once.
+    n_ids : int
+        Roughly how many there are.
+    """
+    n_ranges = n_ids // IDS_AT_ONCE + 1
+    bounds = [(number << 64) // n_ranges for number in range(n_ranges)]
+    found = [_find_in_range(paths, low, high - 1) for low, high in zip(bounds, [*bounds[1:], 1 << 64], strict=True)]
+    return join_ids(found)
+
+
+def _find_in_range(paths: Sequence[Path], low: int, high: int) -> IdRun:
+    """Find the ids that several batches hold, of those whose hash is between two."""
+    ranged = [_take_range(path, low, high) for path in paths]
+    every = np.sort(np.concatenate([NO_IDS.hashes, *ranged]))
+    alike = np.unique(every[1:][every[1:] == every[:-1]])
+    if not len(alike):
+        return NO_IDS
+    return _keep_repeated(join_ids([_take_hashes(path, alike) for path in paths]))
+
+
+def _take_range(path: Path, low: int, high: int) -> Hashes:
+    with pa.memory_map(str(path)) as source:
+        hashes = _open_run(source).hashes
+        first, last = np.searchsorted(hashes, np.array([low, high], dtype=np.uint64), side="left")
+        return hashes[first : last + int(last < len(hashes) and int(hashes[last]) == high)].copy()
+
+
+def _take_hashes(path: Path, wanted: Hashes) -> IdRun:
+    """Take the ids of a part that have one of some hashes."""
+    with pa.memory_map(str(path)) as source:
+        run = _open_run(source)
+        at = np.searchsorted(wanted, run.hashes)
+        is_wanted = wanted[np.minimum(at, len(wanted) - 1)] == run.hashes
+        return IdRun(run.hashes[is_wanted], run.ids.filter(to_arrow(is_wanted)), run.places[is_wanted])
+
+
+def _keep_repeated(run: IdRun) -> IdRun:
+    """Keep the ids that occur several times, each once with its first place."""
+    codes = run.ids.dictionary_encode().indices.to_numpy()
+    order = np.lexsort((run.places, codes))
+    _, first, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    kept = np.sort(order[first[counts > 1]])
+    return IdRun(run.hashes[kept], run.ids.take(to_arrow(kept)), run.places[kept])
+
+
+def holds_any(path: Path, repeated: IdRun) -> bool:
+    """Whether a part has a row with one of some ids, or with the hash of one."""
+    return len(repeated.ids) > 0 and len(_take_hashes(path, repeated.hashes).ids) > 0
 
 
 class Contents:
@@ -138,12 +217,9 @@ class Contents:
         self._first = np.zeros(len(repeated.hashes), dtype=np.uint64)
         self._is_known, self._differs = (np.zeros(len(repeated.hashes), dtype=bool) for _ in range(2))
 
-    def __len__(self) -> int:
-        return len(self._repeated.ids)
-
     def find(self, ids: pa.Array) -> npt.NDArray[np.int64]:
         """Return the position of each id among those that repeat; -1 for any other."""
-        return self._repeated.find(hash_ids(ids), ids)
+        return self._repeated.find(ids)
 
     def note(self, positions: npt.NDArray[np.int64], rows: pd.DataFrame) -> None:
         """Compare some rows, whose ids have these positions, with those noted so far."""
@@ -153,92 +229,13 @@ class Contents:
             self._differs[position] |= bool(self._is_known[position]) and self._first[position] != content
             self._first[position], self._is_known[position] = content, True
 
-    def list_contradicted(self) -> IdRun:
-        """List the ids whose rows differ."""
-        return sort_ids(self._repeated.ids.filter(to_arrow(self._differs)))
-
-
-class SeenIds:
-    """The ids of the batches so far: those of finished parts in files, those of the part being made in memory.
-
-    Parameters
-    ----------
-    bits : int
-        Size of the filter, see :data:`FILTER_BITS`.
-    """
-
-    def __init__(self, bits: int = FILTER_BITS) -> None:
-        self._mask = np.uint64((1 << bits) - 1)
-        self._filter: Hashes | None = None
-        self._latest: list[Hashes] = []
-        self._files: list[Path] = []
-        self._recent: list[IdRun] = []
-        self._repeated: list[npt.NDArray[np.bool_]] = []
-
-    def find_repeated(self, ids: pa.Array) -> npt.NDArray[np.bool_]:
-        """Flag the ids of a batch that an earlier batch holds, and remember all.
-
-        Parameters
-        ----------
-        ids : Array of string, shape (n,)
-            Ids without nulls. An id that repeats within the batch is not flagged.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
-        """
-        while self._latest:
-            self._note(self._latest.pop())
-        hashes = hash_ids(ids)
-        repeated = np.zeros(len(hashes), dtype=bool)
-        suspects = np.flatnonzero(self._may_hold(hashes))
-        if len(suspects):
-            suspects = suspects[np.argsort(hashes[suspects])]
-            repeated[suspects] = self._look_up(hashes[suspects], ids.take(to_arrow(suspects)))
-        self._recent.append(IdRun(hashes, ids))
-        self._repeated.append(repeated)
-        self._latest.append(hashes[~repeated])  # noted when a further batch asks: one batch alone needs no filter
-        return repeated
-
-    def write_part(self, path: Path) -> None:
-        """Write the ids of the part being made; :meth:`open_part` takes over when the file has its final name."""
-        hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(run.hashes for run in self._recent)])
-        ids = pa.concat_arrays([pa.nulls(0, pa.string()), *(run.ids for run in self._recent)])
-        write_ids(path, hashes, ids, np.concatenate([np.empty(0, dtype=bool), *self._repeated]))
-
-    def open_part(self, path: Path) -> None:
-        """Go on with the ids of a finished part from its file instead of memory."""
-        self._files.append(path)
-        self._recent, self._repeated = [], []
-
-    def resume_part(self, path: Path) -> None:
-        """Remember the ids of a part that an earlier run finished."""
-        with pa.memory_map(str(path)) as source:
-            self._note(_open_run(source).hashes)
-        self._files.append(path)
-
-    def _look_up(self, hashes: Hashes, ids: pa.Array) -> npt.NDArray[np.bool_]:
-        found = np.zeros(len(hashes), dtype=bool)
-        for run in self._recent:  # sorted when asked, which is seldom
-            found |= _sort(run).find(hashes, ids) >= 0
-        for path in self._files:
-            with pa.memory_map(str(path)) as source:
-                found |= _open_run(source).find(hashes, ids) >= 0
-        return found
-
-    def _may_hold(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        if self._filter is None:
-            return np.zeros(len(hashes), dtype=bool)
-        return find_in_filter(self._filter, self._mask, hashes)
-
-    def _note(self, hashes: Hashes) -> None:
-        if self._filter is None:
-            self._filter = np.zeros(max(WORDS_IN_LINE, (int(self._mask) + 1) >> 6), dtype=np.uint64)
-        add_to_filter(self._filter, self._mask, hashes)
+    def list_repeated(self) -> IdRun:
+        """List the ids with the place of the row to keep; with :data:`CONTRADICTED` where rows differ."""
+        return self._repeated._replace(places=np.where(self._differs, CONTRADICTED, self._repeated.places))
 
 
 def _open_run(source: pa.NativeFile) -> IdRun:
     table = pa.ipc.open_file(source).read_all().combine_chunks()
     if not len(table):
         return NO_IDS
-    return IdRun(table["hash"].chunk(0).to_numpy(), table["id"].chunk(0))
+    return IdRun(table["hash"].chunk(0).to_numpy(), table["id"].chunk(0), table["place"].chunk(0).to_numpy())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from paincast.cohort.rejects import REJECT_COLUMNS
 from paincast.deferred import pandas as pd
@@ -19,6 +22,7 @@ from paincast.files.parquet_join import join_parquet
 from paincast.files.spreadsheets import write_csv, write_rows
 from paincast.predictor.ids import ID_COLUMNS
 from paincast.predictor.rows import PREDICTION_SCHEMA
+from paincast.scoring.arrays import to_arrow
 
 SUFFIXES = (".csv", ".parquet")
 """Formats of the predictions."""
@@ -55,7 +59,7 @@ class PredictionsDraft:
         if not len(predictions):
             return
         if self._suffix == ".parquet":
-            self._tables.append(predictions)
+            self._tables.append(pa.table({name: sort_texts(predictions[name]) for name in predictions.column_names}))
             is_large = sum(table.nbytes for table in self._tables) >= GROUP_BYTES
             if is_large or sum(map(len, self._tables)) >= GROUP_ROWS:
                 self._write_group()
@@ -81,6 +85,51 @@ class PredictionsDraft:
             encodings = _choose_encodings(self._schema)
             self._writer = pq.ParquetWriter(self._path, written, store_schema=False, **encodings)
         self._writer.write_table(table, row_group_size=max(1, len(table)))
+
+
+def sort_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Keep of each dictionary the texts that occur, sorted: what else it holds, and in what order, hangs on the past.
+
+    Examples
+    --------
+    >>> column = pa.chunked_array([pa.DictionaryArray.from_arrays([2, 0, None], ["b", "unused", "a"])])
+    >>> sort_texts(column).chunk(0).dictionary.to_pylist(), sort_texts(column).to_pylist()
+    (['a', 'b'], ['a', 'b', None])
+    """
+    if not _holds_dictionary(column.type):
+        return column
+    chunks = [_sort_texts(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, chunks[0].type if chunks else column.type)
+
+
+def _holds_dictionary(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _holds_dictionary(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(_holds_dictionary(field.type) for field in kind)
+    return bool(pa.types.is_dictionary(kind))
+
+
+def _sort_texts(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if not _holds_dictionary(kind):
+        return array
+    if pa.types.is_list(kind):
+        offsets = array.offsets.to_numpy() - array.offsets[0].as_py()
+        mask = array.is_null() if array.null_count else None
+        return pa.ListArray.from_arrays(to_arrow(offsets), _sort_texts(array.flatten()), type=None, mask=mask)
+    if pa.types.is_struct(kind):
+        fields = [_sort_texts(array.field(at)) for at in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(fields, names=[field.name for field in kind])
+    used = np.flatnonzero(np.bincount(array.indices.drop_null().to_numpy(), minlength=len(array.dictionary)))
+    words = array.dictionary.take(to_arrow(used)).dictionary_encode()
+    order = pc.array_sort_indices(words.dictionary).to_numpy()
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    places = np.zeros(len(array.dictionary), dtype=np.int32)
+    places[used] = ranks[words.indices.to_numpy()]
+    indices = to_arrow(places).take(array.indices)
+    return pa.DictionaryArray.from_arrays(indices, words.dictionary.take(to_arrow(order)))
 
 
 def _join_tables(tables: Sequence[pa.Table], schema: pa.Schema, written: pa.Schema | None) -> pa.Table:
@@ -178,16 +227,19 @@ def join_predictions(parts: Sequence[Path], path: Path, suffix: str, schema: pa.
     return out.sha256
 
 
-def join_rejects_parts(parts: Sequence[Path], path: Path) -> str:
-    """Put the rejects of all parts together; returns the SHA-256 of the file."""
+def join_rejects_parts(columns: pd.DataFrame | None, parts: Sequence[Path], path: Path) -> str:
+    """Put the rejects of whole columns and those of all parts together; returns the SHA-256 of the file."""
+    text = io.StringIO(newline="")
+    if columns is not None:
+        write_csv(columns, text, header=False)
     with path.open("wb") as stream:
         out = _Digesting(stream)
-        _join_csv(parts, out, REJECT_COLUMNS)
+        _join_csv(parts, out, REJECT_COLUMNS, text.getvalue())
     return out.sha256
 
 
-def _join_csv(parts: Sequence[Path], out: _Digesting, columns: Sequence[str]) -> None:
-    out.write((",".join(columns) + "\n").encode())
+def _join_csv(parts: Sequence[Path], out: _Digesting, columns: Sequence[str], first: str = "") -> None:
+    out.write((",".join(columns) + "\n" + first).encode())
     for part in parts:
         with part.open("rb") as stream:
             shutil.copyfileobj(stream, out, 1 << 20)

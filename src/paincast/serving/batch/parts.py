@@ -1,117 +1,58 @@
 """Keep the finished parts of a batch prediction beside its output, so that a run that ended early can go on.
 
 The folder ``.<name>.parts`` (mode 0700) holds ``plan.json``, ``manifest.jsonl``, what is decided of the input as a
-whole (``whole.json``, ``contradicted.arrow``) and three files for each part: predictions, rejects and ids. Files are
+whole (``whole.json``, ``repeated.arrow``) and three files for each part: predictions, rejects and ids. Files are
 written under a temporary name, forced to disk and renamed; then a line of the manifest, forced to disk too, says that
 the part is finished. What no line names does not count.
+
+A part may be made by another process, which leaves the line in a file of its own (``.done``) for whoever holds the
+folder. Its files have names that no other attempt has, so that the same part may be made twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from paincast.cohort.survey import Survey, WholeColumns
 from paincast.errors import OutputError, PaincastError
-from paincast.files import hash_file
 from paincast.files.atomic import require_utf_8_name
 from paincast.files.working_folder import (
-    NEW,
     append_durably,
     durable_file,
     hold_working_folder,
     remove_working_folder,
     sweep_working_folder,
-    sync_file,
     sync_folder,
 )
-from paincast.serving.batch.ids import NO_IDS, IdRun, read_ids, write_ids
+from paincast.serving.batch.part import (
+    DONE,
+    IDS,
+    PLAN,
+    REJECTS,
+    REPEATED,
+    WHOLE,
+    Part,
+    PartFiles,
+    WholeInput,
+    is_as_written,
+    name_part,
+    read_part,
+    read_state,
+    read_whole,
+    stamp_parts,
+    write_whole,
+)
 from paincast.serving.batch.plan import list_changes
-from paincast.serving.batch.tally import Tally
 
-PLAN, MANIFEST = "plan.json", "manifest.jsonl"
-WHOLE, CONTRADICTED = "whole.json", "contradicted.arrow"
-REJECTS, IDS = ".rejects.csv", ".ids.arrow"
+MANIFEST = "manifest.jsonl"
 _INPUT_CHANGED = "PC-FILES-16"
 _NOTHING_LEFT = "no partial output was left"
 _DISCARDED = "an earlier run to the same output ended early; its parts, which --resume goes on with, were discarded"
 _UNUSABLE = "an earlier run to the same output ended early; its parts cannot be used and were discarded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A finished part, as a line of the manifest tells it.
-
-    Parameters
-    ----------
-    number : int
-        Counted from 1.
-    batches : int
-        Batches of the input that it covers.
-    files : dict of str to str
-        Name and SHA-256 of each of its files.
-    survey : Survey
-        Counts of its rows, by which whole columns are decided on.
-    columns : tuple of tuple of str
-        Rejects of whole columns that occurred first in this part.
-    tally : Tally
-        Its counts.
-    """
-
-    number: int
-    batches: int
-    files: dict[str, str]
-    survey: Survey
-    columns: tuple[tuple[Any, ...], ...]
-    tally: Tally
-
-    def to_line(self) -> str:
-        """Write the line of the manifest."""
-        return _seal({**vars(self), "survey": self.survey.to_plain(), "tally": self.tally.to_plain()})
-
-    @classmethod
-    def from_line(cls, line: str) -> Part:
-        """Revert :meth:`to_line`.
-
-        Raises
-        ------
-        ValueError
-            If the line is not as it was written.
-        """
-        plain = _unseal(line)
-        return cls(
-            number=int(plain["number"]),
-            batches=int(plain["batches"]),
-            files=dict(plain["files"]),
-            survey=Survey.from_plain(plain["survey"]),
-            columns=tuple(map(tuple, plain["columns"])),
-            tally=Tally.from_plain(plain["tally"]),
-        )
-
-
-class WholeInput(NamedTuple):
-    """What is decided of the input as a whole, by which each part is made.
-
-    Parameters
-    ----------
-    columns : WholeColumns
-        How its columns are read.
-    contradicted : IdRun
-        Ids whose rows differ: all of them are left out.
-    is_compared : bool
-        Whether the rows of all ids that several batches hold were compared.
-    """
-
-    columns: WholeColumns
-    contradicted: IdRun = NO_IDS
-    is_compared: bool = False
 
 
 @dataclass
@@ -122,21 +63,29 @@ class PartsFolder:
     ----------
     target : Path
         The output.
-    finished : list of Part
-        Finished parts.
+    finished : dict of int to Part
+        Finished parts by number.
     whole : WholeInput or None
         By which they are made; None before the first batch.
+    stamp : str
+        From :func:`paincast.serving.batch.part.stamp_parts`; empty before the first batch.
     """
 
     target: Path
-    finished: list[Part] = field(default_factory=list)
+    finished: dict[int, Part] = field(default_factory=dict)
     whole: WholeInput | None = None
+    stamp: str = ""
     is_prepared: bool = False
 
     @property
     def path(self) -> Path:
         """The folder."""
         return self.target.with_name(f".{self.target.name}.parts")
+
+    @property
+    def parts(self) -> list[Part]:
+        """Finished parts in their order."""
+        return [self.finished[number] for number in sorted(self.finished)]
 
     @property
     def suffix(self) -> str:
@@ -165,20 +114,24 @@ class PartsFolder:
         """
         manifest = self.path / MANIFEST
         is_unfinished = manifest.is_file() and manifest.stat().st_size > 0
+        is_unfinished |= any(self.path.glob(f"*{DONE}"))
         before = _read_plan(self.path / PLAN) if resume else None
-        parts = self._read_finished() if before is not None else []
+        self.whole = None if before is None else read_whole(self.path)
+        if self.whole is not None:
+            self.stamp = stamp_parts(self.path)
+            self._read_finished()
+            self.adopt()
         changes = list_changes(before or {}, plan)
-        if parts and changes:
+        if self.finished and changes:
             raise OutputError(
                 f"cannot resume {self.target}: since the run that ended early this changed: {'; '.join(changes)}; "
                 "restore it, or run without --resume to start anew",
                 code="PC-SERVING-61",
             )
-        self.whole = _read_whole(self.path) if parts else None
-        parts = parts if self.whole else []
-        self.is_prepared, self.finished = True, parts
-        self._begin(None if parts else plan)
-        if not is_unfinished or parts:
+        self.whole = self.whole if self.finished else None
+        self.is_prepared = True
+        self._begin(None if self.finished else plan)
+        if not is_unfinished or self.finished:
             return ""
         return _UNUSABLE if resume else _DISCARDED
 
@@ -189,42 +142,37 @@ class PartsFolder:
             with durable_file(self.path / PLAN) as draft:
                 draft.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         with durable_file(self.path / MANIFEST) as draft:
-            draft.write_text("".join(part.to_line() + "\n" for part in self.finished), encoding="utf-8")
+            draft.write_text("".join(part.to_line() + "\n" for part in self.parts), encoding="utf-8")
         self.sweep()
         for folder in (self.path, self.path.parent):
             sync_folder(folder)
 
     def keep_whole(self, whole: WholeInput) -> None:
         """Keep what is decided of the input, before the first part is finished by it."""
-        contradicted = whole.contradicted
-        with durable_file(self.path / CONTRADICTED) as draft:
-            write_ids(draft, contradicted.hashes, contradicted.ids, np.zeros(len(contradicted.hashes), dtype=bool))
-        plain = {"columns": whole.columns.to_plain(), "is_compared": whole.is_compared}
-        with durable_file(self.path / WHOLE) as draft:
-            digest = hash_file(self.path / CONTRADICTED)
-            draft.write_text(_seal({**plain, CONTRADICTED: digest}) + "\n", encoding="utf-8")
-        sync_folder(self.path)
-        self.whole = whole
+        write_whole(self.path, whole)
+        self.whole, self.stamp = whole, stamp_parts(self.path)
 
     def start_again(self, whole: WholeInput) -> None:
         """Discard the parts, and begin again by what all of the input has shown."""
-        self.finished = []
+        self.finished = {}
         self._begin(None)
         self.keep_whole(whole)
 
     def list_files(self, ending: str) -> list[Path]:
         """List the files of one kind of all finished parts, in their order."""
-        return [self.path / f"{_name(part.number)}{ending}" for part in self.finished]
+        return [self.find_file(part, ending) for part in self.parts]
 
-    def draft(self, ending: str) -> Path:
-        """Return the temporary path of a file of the next part."""
-        return self.path / f"{_name(len(self.finished) + 1)}{ending}{NEW}"
+    def find_file(self, part: Part, ending: str) -> Path:
+        """Find the file of one kind of a part."""
+        return self.path / next(name for name in part.files if name.endswith(ending))
 
-    def finish_part(self, **facts: Any) -> Part:
-        """Force the files of a part to disk, give them their names, and record the part.
+    def finish_part(self, draft: PartFiles, **facts: Any) -> Part:
+        """Give the files of a part their names, and record it.
 
         Parameters
         ----------
+        draft : PartFiles
+            Its files, written in full.
         **facts
             Of :class:`Part`, without number and files.
 
@@ -232,23 +180,37 @@ class PartsFolder:
         -------
         Part
         """
-        files = {}
-        for ending in (self.suffix, REJECTS, IDS):
-            draft = self.draft(ending)
-            sync_file(draft)
-            placed = draft.with_name(draft.name.removesuffix(NEW))
-            draft.replace(placed)
-            files[placed.name] = hash_file(placed)
-        sync_folder(self.path)
-        part = Part(number=len(self.finished) + 1, files=files, **facts)
-        append_durably(self.path / MANIFEST, part.to_line())
-        self.finished.append(part)
+        part = Part(number=draft.number, files=draft.place(), **facts)
+        self._record(part)
         return part
+
+    def adopt(self) -> list[Part]:
+        """Record the parts that other processes have finished by the same plan.
+
+        Returns
+        -------
+        list of Part
+            Those that were not finished before.
+        """
+        adopted = []
+        for path in sorted(self.path.glob(f"*.{self.stamp}.*{DONE}")):
+            part = read_part(path.read_bytes())
+            if part is None or part.number in self.finished:
+                path.unlink()
+            elif self._is_whole(part):
+                self._record(part)
+                adopted.append(part)
+                path.unlink()
+        return adopted
+
+    def _record(self, part: Part) -> None:
+        append_durably(self.path / MANIFEST, part.to_line())
+        self.finished[part.number] = part
 
     def sweep(self) -> None:
         """Remove files that belong to no finished part."""
-        decided = {WHOLE, CONTRADICTED} if self.finished else set()
-        of_parts = [name for part in self.finished for name in part.files]
+        decided = {WHOLE, REPEATED} if self.finished else set()
+        of_parts = [name for part in self.parts for name in part.files]
         sweep_working_folder(self.path, keep={PLAN, MANIFEST, *decided, *of_parts})
 
     def remove(self) -> None:
@@ -266,24 +228,22 @@ class PartsFolder:
             self.remove()
         return _NOTHING_LEFT
 
-    def _read_finished(self) -> list[Part]:
-        """Read the manifest up to the first line that is not whole, or whose files are not as they were."""
-        parts: list[Part] = []
-        for line in _read_state(self.path / MANIFEST).splitlines(keepends=True):
-            try:
-                part = Part.from_line(line.decode()) if line.endswith(b"\n") else None
-            except ValueError:
-                part = None
-            if part is None or part.number != len(parts) + 1 or not self._is_whole(part):
+    def _read_finished(self) -> None:
+        """Read the manifest up to the first line that is not whole, without parts whose files are not as they were."""
+        self.finished = {}
+        for line in read_state(self.path / MANIFEST).splitlines(keepends=True):
+            part = read_part(line)
+            if part is None:
                 break
-            parts.append(part)
-        return parts
+            if self._is_whole(part):
+                self.finished[part.number] = part
 
     def _is_whole(self, part: Part) -> bool:
-        names = {f"{_name(part.number)}{ending}" for ending in (self.suffix, REJECTS, IDS)}
-        if set(part.files) != names:
+        endings = (self.suffix, REJECTS, IDS)
+        expected = [name.startswith(name_part(part.number)) and name.endswith(endings) for name in part.files]
+        if len(expected) != len(endings) or not all(expected):
             return False
-        return _is_as_written({self.path / name: digest for name, digest in part.files.items()})
+        return is_as_written({self.path / name: digest for name, digest in part.files.items()})
 
 
 @contextmanager
@@ -327,50 +287,10 @@ def _add(message: str, remains: str) -> str:
     return f"{message.removesuffix('; ' + _NOTHING_LEFT)}; {remains}"
 
 
-def _name(number: int) -> str:
-    return f"part-{number:06}"
-
-
-def _seal(plain: Mapping[str, Any]) -> str:
-    """Write a line of JSON behind its digest, by which one that was changed or torn is known."""
-    text = json.dumps(plain, ensure_ascii=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
-
-
-def _unseal(line: str) -> dict[str, Any]:
-    """Revert :func:`_seal`; a ValueError if the line is another."""
-    digest, _, text = line.rstrip("\n").partition(" ")
-    if hashlib.sha256(text.encode()).hexdigest() != digest:
-        raise ValueError
-    plain: dict[str, Any] = json.loads(text)
-    return plain
-
-
-def _read_state(path: Path) -> bytes:
-    """Read a file of the state; nothing where there is none, or what stands there is no file."""
-    return path.read_bytes() if path.is_file() else b""
-
-
-def _is_as_written(files: Mapping[Path, str]) -> bool:
-    """Whether all files have their digests."""
-    return all(file.is_file() and hash_file(file) == digest for file, digest in files.items())
-
-
-def _read_whole(folder: Path) -> WholeInput | None:
-    """Read what is decided of the input; None if it was not written in full."""
-    try:
-        plain = _unseal(_read_state(folder / WHOLE).decode())
-    except ValueError:
-        return None
-    if not _is_as_written({folder / CONTRADICTED: plain[CONTRADICTED]}):
-        return None
-    return WholeInput(WholeColumns.from_plain(plain["columns"]), read_ids(folder / CONTRADICTED), plain["is_compared"])
-
-
 def _read_plan(path: Path) -> dict[str, Any] | None:
     """Read a plan; None if there is none, or it was not written in full."""
     try:
-        plan = json.loads(_read_state(path))
+        plan = json.loads(read_state(path))
     except (ValueError, RecursionError):
         return None
     return plan if isinstance(plan, dict) else None

@@ -20,7 +20,7 @@ from paincast.files.serialization import to_plain
 from paincast.predictor import Predictor
 from paincast.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 
 
 def make_plan(
@@ -58,7 +58,7 @@ def make_plan(
     """
     plan = {
         "format": FORMAT,
-        "software": _list_software(),
+        "software": list_software(),
         "input": [
             {"file": source.name, "bytes": fact.st_size, "sha256": hash_file(source.file)}
             for source, fact in zip(sources, facts, strict=True)
@@ -72,7 +72,8 @@ def make_plan(
     return dict(json.loads(json.dumps(plan)))
 
 
-def _list_software() -> dict[str, str]:
+def list_software() -> dict[str, str]:
+    """List the versions on which the digits of an answer depend."""
     return {
         "paincast": __version__,
         "python": platform.python_version(),

@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +16,14 @@ import pyarrow.compute as pc
 
 from paincast.cohort.reading.binary.arrow_columns import is_readable, is_text, leave_out_type, to_plain
 from paincast.cohort.reading.names import clean_name
+from paincast.cohort.reading.rows import ROWS_TO_LEARN
 from paincast.cohort.reading.types import (
     LONGEST_CELL,
     MOST_COLUMNS,
     Block,
     Decoded,
     ReadOptions,
+    Span,
 )
 from paincast.deferred import parquet as pq
 from paincast.errors import DataError
@@ -39,7 +43,7 @@ _LARGE_CHUNK, _LARGEST_EXPANSION, _LONGEST_CODE = 64 << 20, 200, 200
 
 
 @contextmanager
-def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # noqa: ARG001 (only text has a choice)
+def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:
     """Open a Parquet file. A named pandas index becomes a column; an unnamed index is a column without a name.
 
     Raises
@@ -55,11 +59,25 @@ def decode_parquet(file: Path, options: ReadOptions) -> Iterator[Decoded]:  # no
         raise DataError(f"{file} has {len(names)} columns; at most {MOST_COLUMNS} can be read", code="PC-READING-13")
     header = ["" if _UNNAMED_INDEX.fullmatch(name) else clean_name(name) for name in names]
     ranges = {name: values for name, values in _list_ranges(opened).items() if name and name not in header}
+    whole = Span(0, opened.metadata.num_row_groups, 0)
+    span = options.span or whole
+    read = partial(_read_blocks, file, opened.metadata, tuple(ranges.values()))
+    head = _find_head(opened.metadata)
     yield Decoded(
         header=(*header, *ranges),
-        read=lambda wanted: _read_blocks(file, wanted, tuple(ranges.values())),
+        read=partial(read, span),
         is_typed=True,
+        is_part=span != whole,
+        read_head=(lambda wanted: next(read(head, wanted, ROWS_TO_LEARN))) if span.before else None,
     )
+
+
+def _find_head(facts: pq.FileMetaData) -> Span:
+    """Find the row groups that hold the first rows."""
+    n_rows = group = 0
+    while n_rows < ROWS_TO_LEARN and group < facts.num_row_groups:
+        n_rows, group = n_rows + facts.row_group(group).num_rows, group + 1
+    return Span(0, group, 0)
 
 
 def _list_ranges(opened: pq.ParquetFile) -> dict[str, range]:
@@ -81,6 +99,12 @@ def count_rows(file: Path) -> int:
     return int(_open(file).metadata.num_rows)
 
 
+def list_group_rows(file: Path) -> list[int]:
+    """List the number of rows of each row group according to the file's metadata."""
+    facts = _open(file).metadata
+    return [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+
+
 def list_integers(file: Path) -> dict[str, pa.DataType]:
     """List the columns of integers without a gap, as the statistics of the file tell, by name with their types."""
     opened = _open(file)
@@ -98,9 +122,10 @@ def _has_no_gap(chunk: pq.ColumnChunkMetaData) -> bool:
     return chunk.statistics is not None and chunk.statistics.has_null_count and chunk.statistics.null_count == 0
 
 
-def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+def _open(file: Path, facts: pq.FileMetaData | None = None, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    options: dict[str, Any] = {"metadata": facts, "read_dictionary": list(as_dictionary)}
     try:
-        return pq.ParquetFile(file, read_dictionary=list(as_dictionary), pre_buffer=False, buffer_size=1 << 20)
+        return pq.ParquetFile(file, **options, pre_buffer=False, buffer_size=1 << 20)
     except _UNREADABLE as error:
         raise DataError(
             f"{file} is not a readable Parquet file (truncated, encrypted or of another kind); write it again",
@@ -108,19 +133,28 @@ def _open(file: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
         ) from error
 
 
-def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> Iterator[Block]:
-    schema = _open(file).schema_arrow
+def _read_blocks(
+    file: Path,
+    facts: pq.FileMetaData,
+    ranges: Sequence[range],
+    span: Span,
+    wanted: Sequence[int],
+    most_rows: int = BATCH_ROWS,
+) -> Iterator[Block]:
+    schema = _open(file, facts).schema_arrow
     n_stored = len(schema)
     kept = [position for position in wanted if position < n_stored and is_readable(schema.field(position).type)]
     texts = [schema.field(position).name for position in kept if is_text(schema.field(position).type)]
-    opened = _open(file, _list_repeating(file, texts))
+    opened = _open(file, facts, _list_repeating(file, facts, texts))
     leaves = _find_leaves(opened, schema, kept)
-    n_rows = _batch_rows(file, opened, leaves, [schema.field(position).name for position in kept])
+    groups = range(span.first, span.stop)
+    names = [schema.field(position).name for position in kept]
+    n_rows = min(most_rows, _batch_rows(file, opened, groups, leaves, names))
     faults = [leave_out_type(position) for position in wanted if position < n_stored and position not in kept]
-    last_place = 0
+    last_place = span.before
     try:
         batches = opened.reader.iter_batches(
-            batch_size=n_rows, row_groups=list(range(opened.num_row_groups)), column_indices=leaves, use_threads=False
+            batch_size=n_rows, row_groups=list(groups), column_indices=leaves, use_threads=False
         )
         for batch in batches:
             places = np.arange(last_place + 1, last_place + 1 + batch.num_rows, dtype=np.int64)
@@ -145,10 +179,11 @@ def _read_blocks(file: Path, wanted: Sequence[int], ranges: Sequence[range]) -> 
         ) from error
 
 
-def _list_repeating(file: Path, texts: Sequence[str]) -> list[str]:
+def _list_repeating(file: Path, facts: pq.FileMetaData, texts: Sequence[str]) -> list[str]:
     """List the columns whose texts repeat in the first rows: at most a tenth of them are distinct."""
     try:
-        sample = next(_open(file).iter_batches(batch_size=SAMPLE_ROWS, columns=list(texts), use_threads=False), None)
+        batches = _open(file, facts).iter_batches(batch_size=SAMPLE_ROWS, columns=list(texts), use_threads=False)
+        sample = next(batches, None)
         if sample is None:
             return []
         counts = {name: pc.count_distinct(sample[name]).as_py() for name in sample.schema.names}
@@ -181,10 +216,12 @@ def _count_leaves(kind: pa.DataType) -> int:
     return 1
 
 
-def _batch_rows(file: Path, opened: pq.ParquetFile, leaves: Sequence[int], names: Sequence[str]) -> int:
+def _batch_rows(
+    file: Path, opened: pq.ParquetFile, groups: Sequence[int], leaves: Sequence[int], names: Sequence[str]
+) -> int:
     """Compute the number of rows that fit in a batch, and refuse cells that are too long before reading them."""
     per_row = 1.0
-    for group in range(opened.metadata.num_row_groups):
+    for group in groups:
         facts = opened.metadata.row_group(group)
         in_group = 1.0
         for leaf, name in zip(leaves, names, strict=True):
