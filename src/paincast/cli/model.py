@@ -11,7 +11,7 @@ import click
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
 from paincast.cli.printing import echo, print_table
-from paincast.cli.registry import find_store, tracking_uri_option
+from paincast.cli.registry import find_store, tracking_uri_option, trusted_keys_option
 from paincast.deferred import spare_pandas
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK
@@ -187,12 +187,7 @@ def _read_names(context: click.Context, option: click.Parameter, value: tuple[st
     is_flag=True,
     help="Answer where an external validation contradicts the model; each such row says so.",
 )
-@click.option(
-    "--trusted-keys",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="PEM file of public keys: refuse models that none of them signed ('paincast promote --sign').",
-)
+@trusted_keys_option
 @click.option(
     "--resume",
     is_flag=True,

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from paincast.predictor import Predictor
     from paincast.tracking import Store
 
+trusted_keys_option = click.option(
+    "--trusted-keys",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="PEM file of public keys: refuse models that none of them signed ('paincast promote --sign').",
+)
+
 tracking_uri_option = click.option(
     "--tracking-uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or mlflow.db in this folder."
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from paincast.cli.printing import echo
+from paincast.cli.registry import trusted_keys_option
 
 
 @click.command()
@@ -28,12 +29,7 @@ from paincast.cli.printing import echo
     metavar="SECONDS",
     help="How often MODELS are looked at for new versions.",
 )
-@click.option(
-    "--trusted-keys",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="PEM file of public keys: refuse models that none of them signed ('paincast promote --sign').",
-)
+@trusted_keys_option
 @click.option(
     "--token-file",
     metavar="FILE",

@@ -16,6 +16,8 @@ Action = Literal["cell emptied", "row left out", "column left out"]
 
 REJECT_COLUMNS = ("table", "file", "row", "column", "rule", "allowed", "action")
 """``file`` names the file that ``row`` counts in; it is empty where rows do not come from a file."""
+REJECT_FACTS = tuple(name for name in REJECT_COLUMNS if name not in ("table", "file"))
+"""What is told of a reject whose patients came in no file."""
 UNKNOWN_COLUMN = "unknown column"
 """The ``rule`` for a column that is not in the contract; it loses no data."""
 MERGED = "merged"

@@ -27,7 +27,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = plain.to_pandas(use_threads=len(table) > 10_000)
     # Columns change in their places: pandas takes far longer to insert one.
     for name, place in lists.items():
-        frame.isetitem(place, pd.Series(_to_lists(table[name]), dtype=object).array)
+        frame.isetitem(place, pd.Series(list_reasons(table[name]), dtype=object).array)
     for place in flags.values():
         frame.isetitem(place, frame.iloc[:, place].astype("boolean").array)
     return frame
@@ -49,7 +49,8 @@ def to_table(predictions: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(predictions, schema=CODED_SCHEMA, preserve_index=False).replace_schema_metadata()
 
 
-def _to_lists(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:
+def list_reasons(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:
+    """List the reasons of each row as dicts, without the facts that a reason lacks."""
     return [
         [{key: value for key, value in reason.items() if value is not None} for reason in reasons]
         for reasons in column.to_pylist()

@@ -7,13 +7,13 @@ import os
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from mlflow.pyfunc.model import PythonModel
 
 from paincast.cohort.reading.patients import read_patients
-from paincast.cohort.rejects import WHOLE_COLUMN
+from paincast.cohort.rejects import REJECT_FACTS, WHOLE_COLUMN
 from paincast.errors import DataError, PaincastError
 from paincast.predictor import LISTS, SERVED_COLUMNS, Predictor, answer_patients, load_predictor
+from paincast.predictor.answering.frames import list_reasons
 from paincast.predictor.route import restore_index
 from paincast.serving.mlflow_server.bodies import PatientFile, put_code_in_front, refuse_path
 from paincast.serving.mlflow_server.guard import guard_server
@@ -82,7 +82,7 @@ def predict_raw(predictor: Predictor, patients: object) -> pd.DataFrame:
     contract = predictor.contract
     read = patients.read(contract) if isinstance(patients, PatientFile) else read_patients(patients, contract=contract)
     [predictions], rejects, _ = answer_patients(read, predictor.answer_each, contract=contract)
-    lists = {name: _write_lists(predictions.table[name]) for name in LISTS}
+    lists = {name: list(map(json.dumps, list_reasons(predictions.table[name]))) for name in LISTS}
     plain = predictions._replace(table=predictions.table.drop_columns([*LISTS]))
     filled = predictor.fill_left_out(plain.to_frame().assign(**lists), rejects)
     if len(filled) > len(predictions.table):
@@ -94,21 +94,11 @@ def predict_raw(predictor: Predictor, patients: object) -> pd.DataFrame:
     return restore_index(answers[[*SERVED_COLUMNS]].astype(types), read)
 
 
-def _write_lists(column: pa.ChunkedArray) -> list[str]:
-    return [
-        json.dumps([{key: value for key, value in reason.items() if value is not None} for reason in reasons])
-        for reasons in column.to_pylist()
-    ]
-
-
 def _write_rejects(rejects: pd.DataFrame | None, places: pd.Index) -> list[str]:
     """Write the rejects of each row, those of whole columns first."""
     if rejects is None:
         return ["[]"] * len(places)
-    by_row = {
-        row: part.to_dict("records")
-        for row, part in rejects[["row", "column", "rule", "allowed", "action"]].groupby("row")
-    }
+    by_row = {row: part.to_dict("records") for row, part in rejects[[*REJECT_FACTS]].groupby("row")}
     whole = by_row.get(WHOLE_COLUMN, [])
     of_whole = json.dumps(whole)
     return [json.dumps(whole + by_row[place]) if place in by_row else of_whole for place in places]

@@ -8,10 +8,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from paincast.cohort.reading.patients import PatientRows, read_patients
+from paincast.cohort.rejects import REJECT_FACTS
 from paincast.deferred import pandas as pd
 from paincast.errors import PaincastError
 from paincast.predictor import LISTS
+from paincast.predictor.answering.frames import list_reasons
 from paincast.predictor.answering.ready import ReadyPatients, check_patients
 from paincast.predictor.ids import ID_COLUMNS, list_ids
 from paincast.predictor.route import Predictions, answer_jointly
@@ -27,8 +31,6 @@ MOST_ROWS = 50_000
 
 MOST_ABSENT = 300
 """Most combinations of technique, outcome and month without a model: why there is none takes longer than an answer."""
-
-REJECT_FACTS = ["row", "column", "rule", "allowed", "action"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def _answer(served: ServedModels, group: Sequence[_Checked]) -> list[Reply]:
 
 def _reply(served: ServedModels, checked: _Checked, predictions: Predictions, versions: dict[str, str]) -> Reply:
     rows = _list_rows(predictions, checked.read, served)
-    rejects = [] if checked.rejects is None else checked.rejects[REJECT_FACTS].to_dict("records")
+    rejects = [] if checked.rejects is None else checked.rejects[[*REJECT_FACTS]].to_dict("records")
     content = {"predictions": rows, "rejects": rejects, "models": versions}
     abstained = sum(row["abstained"] for row in rows)
     facts = {
@@ -141,16 +143,12 @@ ASKED = ("techniques", "outcomes", "months")
 def _list_rows(predictions: Predictions, read: PatientRows, served: ServedModels) -> list[dict[str, Any]]:
     """List predictions with the place of the patient, ids as given, and reasons without what they lack."""
     ids = list_ids(read, served.contract)
-    rows = []
-    for place, told in zip(predictions.places.tolist(), predictions.table.to_pylist(), strict=True):
-        given = {name: ids[name][place - 1] for name in ID_COLUMNS}
-        lists = {name: [_drop_missing(reason) for reason in told[name]] for name in LISTS}
-        rows.append({"row": place, **told, **given, **lists})
-    return rows
-
-
-def _drop_missing(reason: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in reason.items() if value is not None}
+    table, places = predictions.table, predictions.places.tolist()
+    read_column = {name: list_reasons if name in LISTS else pa.ChunkedArray.to_pylist for name in table.column_names}
+    told = {name: read(table[name]) for name, read in read_column.items()}
+    told |= {name: [ids[name][place - 1] for place in places] for name in ID_COLUMNS}
+    rows = zip(places, *told.values(), strict=True)
+    return [dict(zip(("row", *told), row, strict=True)) for row in rows]
 
 
 def _list_answering(rows: Sequence[dict[str, Any]], served: ServedModels) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from paincast.cohort.rejects import REJECT_FACTS
 from paincast.eligibility import check_techniques
 from paincast.errors import RefusalError
 from paincast.predictor.answers import MOST_REASONS
@@ -15,7 +16,7 @@ from paincast.predictor.rows import LISTS, PREDICTION_SCHEMA
 from paincast.schema import Column
 from paincast.scoring.reasons import REASON
 from paincast.serving.asked import ALL
-from paincast.serving.rest.answers import MOST_ROWS, REJECT_FACTS
+from paincast.serving.rest.answers import MOST_ROWS
 from paincast.serving.rest.body import MOST_MONTHS, MOST_TOLD
 from paincast.serving.rest.models import ServedModels, make_patient
 from paincast.serving.rest.options import ServerOptions
