@@ -57,7 +57,7 @@ def expect(patients: list[dict], models: object, asked: dict) -> tuple[list[dict
         {"row": place + 1, **{name: None if is_missing(cell) else cell for name, cell in row.items()}}
         for place, row in zip(frame.index, frame.astype(object).to_dict("records"), strict=True)
     ]
-    return json.loads(json.dumps(rows)), rejects[REJECT_FACTS].to_dict("records")
+    return json.loads(json.dumps(rows)), rejects[[*REJECT_FACTS]].to_dict("records")
 
 
 def is_missing(cell: object) -> bool:
