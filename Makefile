@@ -9,7 +9,8 @@ CORE := $(VENV)/core-$(VERSION).stamp
 DEV := $(VENV)/dev-$(VERSION).stamp
 PACKAGE := $(VENV)/package-$(VERSION).stamp
 SPARK := $(VENV)/spark-$(VERSION).stamp
-PYTEST_FLAGS ?= -n logical --maxprocesses 4
+# Tests that share a server or a training stay with one worker, until another has nothing left to do.
+PYTEST_FLAGS ?= -n logical --maxprocesses 4 --dist worksteal
 # Folders whose tests need no trained model.
 FAST_TESTS ?= tests/settings tests/evidence tests/test_house.py tests/test_lock.py tests/test_docs.py tests/test_gates.py
 

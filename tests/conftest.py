@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.vendor.pretty import for_type_by_name
 
 from paincast.cli.data import REAL_DATA
 from paincast.cohort.registry.data_sets import locate_data_set
@@ -24,6 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Of a failure Hypothesis prints all arguments, of a data class all fields: the numbers of a model would hide the rest.
+for_type_by_name("paincast.predictor.model", "Predictor", lambda model, printer, _: printer.text(repr(model)))
 
 TRAINED = {"recorded", "released", "trained"}
 """Fixtures that train models and record their runs: tests that use them are slow."""
@@ -128,6 +132,16 @@ def real_data() -> Path:
     if os.environ.get("PAINCAST_REQUIRE_REAL") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow in which nothing is recorded, to copy: making one takes more than most tests of it."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    folder = tmp_path_factory.mktemp("empty database")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", str(folder / "mlruns")).engine.dispose()
+    return folder / "mlflow.db"
 
 
 class CountedSteps:

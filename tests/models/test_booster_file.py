@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ MARKERS = {">f4": b"d", ">i4": b"l", ">i8": b"L", "u1": b"U", "i1": b"i"}
 
 
 @pytest.fixture(scope="module")
-def boosters(tmp_path_factory) -> dict[str, bytes]:
-    """Boosters of released bundles: alone, and on top of a linear predictor."""
+def boosters(tmp_path_factory) -> dict[str, Path]:
+    """Files of boosters of released bundles: alone, and on top of a linear predictor."""
     folder = unpack(tmp_path_factory.mktemp("released"))
     return {
-        "xgboost": (folder / "trees/facet_rfa/pain_response/booster.ubj").read_bytes(),
-        "boosted_logistic": (folder / "prior_trees/facet_rfa/pain_response/booster.ubj").read_bytes(),
+        "xgboost": folder / "trees/facet_rfa/pain_response/booster.ubj",
+        "boosted_logistic": folder / "prior_trees/facet_rfa/pain_response/booster.ubj",
     }
 
 
@@ -70,7 +71,7 @@ def set_number(tree: dict[str, Any], name: str, place: int, number: float) -> No
 
 @pytest.mark.parametrize("kind", ["xgboost", "boosted_logistic"])
 def test_a_booster_as_it_is_written_passes_and_is_written_the_same(boosters, kind):
-    raw = boosters[kind]
+    raw = boosters[kind].read_bytes()
     assert write(read_ubjson(raw)) == raw
     check_booster(raw)
     assert read_kind(kind, raw).n_trees == len(trees_of(read_ubjson(raw)))
@@ -110,7 +111,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "place", "number"), WRONG)
 def test_nodes_refer_to_nodes_and_columns_that_exist(boosters, name, place, number):
-    document = read_ubjson(boosters["xgboost"])
+    document = read_ubjson(boosters["xgboost"].read_bytes())
     set_number(trees_of(document)[2], name, place, number)
     with pytest.raises(ValueError, match="a booster cannot hold these"):
         check_booster(write(document))
@@ -135,7 +136,7 @@ def test_nodes_refer_to_nodes_and_columns_that_exist(boosters, name, place, numb
     ],
 )
 def test_a_booster_of_another_form_is_refused(boosters, change):
-    document = read_ubjson(boosters["xgboost"])
+    document = read_ubjson(boosters["xgboost"].read_bytes())
     check_booster(write(document))
     change(document)
     with pytest.raises(ValueError, match="a booster cannot hold these"):
@@ -143,7 +144,7 @@ def test_a_booster_of_another_form_is_refused(boosters, change):
 
 
 def test_a_chain_of_nodes_that_recursion_could_not_follow_is_refused(boosters):
-    document = read_ubjson(boosters["xgboost"])
+    document = read_ubjson(boosters["xgboost"].read_bytes())
     model = document["learner"]["gradient_booster"]["model"]
     depth = DEEPEST_TREE + 1
     n = 2 * depth + 1
@@ -181,7 +182,7 @@ def test_what_is_no_ubjson_is_refused(raw):
 
 def test_a_key_that_stands_twice_and_bytes_behind_the_end_are_refused(boosters):
     with pytest.raises(ValueError, match="bytes follow"):
-        read_ubjson(boosters["xgboost"] + b" ")
+        read_ubjson(boosters["xgboost"].read_bytes() + b" ")
     key = b"L" + length(1) + b"a"
     with pytest.raises(ValueError, match="twice"):
         read_ubjson(b"{" + key + b"i\x01" + key + b"i\x02}")
@@ -191,7 +192,7 @@ def test_a_key_that_stands_twice_and_bytes_behind_the_end_are_refused(boosters):
 @settings(max_examples=150)
 def test_changed_bytes_are_refused_or_are_a_booster_with_finite_answers(boosters, data):
     kind = data.draw(st.sampled_from(sorted(boosters)))
-    raw = bytearray(boosters[kind])
+    raw = bytearray(boosters[kind].read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:

@@ -61,8 +61,9 @@ PROMOTED = {"verdict": "passes", "promoted_at": "2024-05-01T12:00:00+00:00", "us
 
 
 @pytest.fixture
-def register(store, tmp_path):
+def register(store, empty_database, tmp_path):
     """Give a function that keeps a model as the next version of `facet`, from a run of its own."""
+    shutil.copy(empty_database, tmp_path)
     store(f"sqlite:///{tmp_path}/mlflow.db")
     client = mlflow.MlflowClient()
     client.create_registered_model("facet")

@@ -208,54 +208,81 @@ def test_its_server_neither_fails_nor_repeats_what_is_nearly_a_request(server, v
     assert SECRET not in server.log.read_text()
 
 
-def run_predict(environment, folder: Path, kind: str, content: str) -> subprocess.CompletedProcess[str]:
-    (folder / "in").write_text(content)
-    command = ["models", "predict", "--model-uri", ADDRESS, "--env-manager", "local", "--content-type", kind]
+PREDICT = ("models", "predict", "--model-uri", ADDRESS, "--env-manager", "local")
+TWO_FORMATS = f"""
+from mlflow.cli import cli
+
+for kind in ("csv", "json"):
+    paths = ["--content-type", kind, "--input-path", f"in.{{kind}}", "--output-path", f"{{kind}}.out"]
+    cli([*{PREDICT}, *paths], standalone_mode=False)
+"""
+"""Both by one process, as most of what the command does is to start."""
+
+
+def run_python(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mlflow", *command, "--input-path", "in", "--output-path", "out"],
+        [sys.executable, *arguments],
         **{"env": environment, "cwd": folder, "capture_output": True, "text": True, "check": False},
     )
 
 
-def test_its_command_predicts_for_files_and_leads_with_the_code(environment, patients, expected, tmp_path):
-    for kind, content in (
-        ("csv", patients.to_csv(index=False)),
-        ("json", json.dumps({"dataframe_records": to_json(patients)})),
-    ):
-        done = run_predict(environment, tmp_path, kind, content)
-        assert done.returncode == 0, done.stderr
-        assert parse_strictly((tmp_path / "out").read_text())["predictions"] == expected
-    failed = run_predict(environment, tmp_path, "json", f'{{"inputs": "{SECRET}"')
+def test_its_command_predicts_for_files(environment, patients, expected, tmp_path):
+    (tmp_path / "in.csv").write_text(patients.to_csv(index=False))
+    (tmp_path / "in.json").write_text(json.dumps({"dataframe_records": to_json(patients)}))
+    done = run_python(environment, tmp_path, "-c", TWO_FORMATS)
+    assert done.returncode == 0, done.stderr
+    for kind in ("csv", "json"):
+        assert parse_strictly((tmp_path / f"{kind}.out").read_text())["predictions"] == expected
+
+
+def test_its_command_leads_with_the_code_and_repeats_nothing(environment, tmp_path):
+    (tmp_path / "in").write_text(f'{{"inputs": "{SECRET}"')
+    paths = ("--content-type", "json", "--input-path", "in", "--output-path", "out")
+    failed = run_python(environment, tmp_path, "-m", "mlflow", *PREDICT, *paths)
     assert failed.returncode != 0
     assert failed.stderr.splitlines()[-1].startswith("paincast.errors.DataError: PC-FILES-14: ")
     assert SECRET not in failed.stdout + failed.stderr
 
 
-def test_a_container_gets_the_wheel_and_installs_it_from_any_folder(environment, tmp_path):
+@pytest.fixture(scope="module")
+def image(environment, tmp_path_factory) -> Path:
+    """Make the folder from which the image of a container is built."""
+    folder = tmp_path_factory.mktemp("image")
     command = [sys.executable, "-m", "mlflow", "models", "generate-dockerfile", "--model-uri", ADDRESS]
-    subprocess.run([*command, "--output-directory", "made"], env=environment, cwd=tmp_path, check=True)
-    assert "COPY model_dir /opt/ml/model" in (tmp_path / "made" / "Dockerfile").read_text()
-    (wheel,) = (tmp_path / "made" / "model_dir" / "artifacts" / "wheels").iterdir()
-    assert wheel.suffix == ".whl"
-    # That is how the image installs it: by the path of the requirements, from another folder.
-    requirements = tmp_path / "made" / "model_dir" / "requirements.txt"
-    only_ours = requirements.with_name("ours.txt")
-    only_ours.write_text("\n".join(requirements.read_text().splitlines()[:2]))
-    python = make_environment(tmp_path / "env", only_ours)
-    told = run_in(python, "import importlib.metadata as m; print(m.version('paincast'))", tmp_path)
-    assert wheel.name.startswith(f"paincast-{told.strip()}-")
+    subprocess.run([*command, "--output-directory", "made"], env=environment, cwd=folder, check=True)
+    return folder / "made"
 
 
-def make_environment(folder: Path, requirements: Path) -> Path:
-    """Make an environment with the wheel alone; what it needs is taken from the environment of the tests."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+@pytest.fixture(scope="module")
+def installed(image, tmp_path_factory) -> Path:
+    """Make an environment with the wheel alone, as the image does; what it needs is taken from that of the tests."""
+    folder = tmp_path_factory.mktemp("installed") / "env"
+    requirements = image / "model_dir" / "ours.txt"
+    listed = (image / "model_dir" / "requirements.txt").read_text().splitlines()
+    requirements.write_text("\n".join(listed[:2]))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
+    # The image installs by the path of the requirements, from another folder.
     options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", *options, "-r", requirements], cwd="/", check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", *options, "-r", requirements]
+    subprocess.run(pip, cwd="/", check=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     here = folder / "lib" / version / "site-packages"
     (here / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
     return python
+
+
+def read_wheel(model_folder: Path) -> tuple[str, bytes]:
+    (wheel,) = (model_folder / "artifacts" / "wheels").iterdir()
+    return wheel.name, wheel.read_bytes()
+
+
+def test_a_container_gets_the_wheel_and_installs_it_from_any_folder(image, installed, tmp_path):
+    assert "COPY model_dir /opt/ml/model" in (image / "Dockerfile").read_text()
+    name, _ = read_wheel(image / "model_dir")
+    assert name.endswith(".whl")
+    told = run_in(installed, "import importlib.metadata as m; print(m.version('paincast'))", tmp_path)
+    assert name.startswith(f"paincast-{told.strip()}-")
 
 
 def run_in(python: Path, code: str, folder: Path, *arguments: str) -> str:
@@ -267,18 +294,18 @@ def run_in(python: Path, code: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_of_the_model_answers_the_same(model_folder, patients, expected, tmp_path):
-    requirements = model_folder / "ours.txt"
-    requirements.write_text("\n".join((model_folder / "requirements.txt").read_text().splitlines()[:2]))
-    python = make_environment(tmp_path / "env", requirements)
+def test_the_wheel_of_the_model_answers_the_same(model_folder, image, installed, patients, expected, tmp_path):
+    copied = image / "model_dir"
+    assert read_wheel(copied) == read_wheel(model_folder)
+    assert (copied / "requirements.txt").read_bytes() == (model_folder / "requirements.txt").read_bytes()
     (tmp_path / "patients.json").write_text(json.dumps(to_json(patients)))
     code = """
 import json, sys, mlflow, paincast
 answers = mlflow.pyfunc.load_model(sys.argv[1]).predict(json.load(open("patients.json"))).astype(object)
 print(json.dumps([paincast.__file__, answers.where(answers.notna(), None).to_dict("records")]))
 """
-    place, answers = json.loads(run_in(python, code, tmp_path, str(model_folder)).splitlines()[-1])
-    assert Path(place).is_relative_to(tmp_path / "env")
+    place, answers = json.loads(run_in(installed, code, tmp_path, str(model_folder)).splitlines()[-1])
+    assert Path(place).is_relative_to(installed.parents[1])
     assert answers == expected
 
 
@@ -323,14 +350,17 @@ def test_spark_gets_whole_answers_or_the_probability(spark, model_folder, patien
     expected = mlflow.pyfunc.load_model(str(model_folder)).predict(twice)
     table = spark.createDataFrame(twice.astype(object).where(twice.notna(), None).to_dict("records")).coalesce(1)
     table = table.select(*COLUMNS)
-    for result_type, answer in ((None, "answer.*"), ("double", "answer as probability")):
-        udf = mlflow.pyfunc.spark_udf(spark, str(model_folder), result_type=result_type, env_manager="local")
-        rows = table.select(udf(struct(*COLUMNS)).alias("answer")).selectExpr(answer).collect()
-        probabilities = [None if np.isnan(one) else one for one in expected["probability"]]
-        assert [row["probability"] for row in rows] == probabilities
-        if result_type is None:
-            for name in ("episode_id", "abstained", "eligible", "reasons_for", "input_rejects", "abstained_because"):
-                assert [row[name] for row in rows] == expected[name].tolist()
+    whole, probability = (
+        mlflow.pyfunc.spark_udf(spark, str(model_folder), result_type=result_type, env_manager="local")
+        for result_type in (None, "double")
+    )
+    asked = struct(*COLUMNS)
+    answered = table.select(whole(asked).alias("answer"), probability(asked).alias("probability")).collect()
+    probabilities = [None if np.isnan(one) else one for one in expected["probability"]]
+    assert [row["probability"] for row in answered] == probabilities
+    assert [row["answer"]["probability"] for row in answered] == probabilities
+    for name in ("episode_id", "abstained", "eligible", "reasons_for", "input_rejects", "abstained_because"):
+        assert [row["answer"][name] for row in answered] == expected[name].tolist()
     assert probabilities.count(None) == 3
 
 

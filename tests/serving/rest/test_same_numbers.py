@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.vendor.pretty import pretty
 
 import paincast
 from paincast.contract import BUILT_IN
@@ -118,6 +119,11 @@ def test_no_body_is_a_bug_and_nothing_of_it_comes_back(client, body, is_cut, cap
     else:
         assert MARK not in response.text
     assert MARK not in caplog.text
+
+
+def test_a_failure_is_told_without_the_numbers_of_the_models(served):
+    """Hypothesis prints all arguments of an example that fails; more than this it warns of instead."""
+    assert len(pretty(served)) < 2_000
 
 
 def test_questions_are_equal_to_their_defaults():

@@ -153,8 +153,9 @@ def test_with_trusted_keys_an_unsigned_bundle_leaves_the_signed_one_in_service(f
 
 
 @pytest.fixture
-def register(tmp_path, monkeypatch):
+def register(empty_database, tmp_path, monkeypatch):
     """Register models in a store of one test: ``register(model)`` returns the version."""
+    shutil.copy(empty_database, tmp_path)
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
