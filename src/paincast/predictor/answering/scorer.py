@@ -255,7 +255,7 @@ class Scorer:
         if unread is not None:
             columns |= _abstain(columns, unread)
         answered = ~np.asarray(columns["abstained"].to_numpy(zero_copy_only=False))
-        columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
+        columns |= {name: ready.patients.column(name) for name in ("episode_id", "patient_id")}
         if not answered.any():
             return pa.table(_leave_out_all(columns, len(ready)))
         if score is None:
