@@ -101,11 +101,10 @@ class Patients:
 
     def empty(self, names: Collection[str], where: BoolArray) -> Patients:
         """Return the patients without some columns' values in some rows; what was read of other columns is kept."""
-        names = [name for name in names if name in self.table.column_names]
-        if not where.any() or not names:
+        if not where.any():
             return self
         table, mask = self.table, to_arrow(where)
-        for name in names:
+        for name in (name for name in names if name in self.table.column_names):
             column = table[name]
             place = table.schema.get_field_index(name)
             table = table.set_column(place, name, pc.if_else(mask, pa.scalar(None, column.type), column))
