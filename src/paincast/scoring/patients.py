@@ -63,12 +63,11 @@ class Patients:
     @cached_property
     def table(self) -> pa.Table:
         """All columns."""
-        part = self.part
-        return self.source if part is None else part.whole.table.take(to_arrow(part.rows))
+        source = self.source
+        return source.whole.table.take(to_arrow(source.rows)) if isinstance(source, Part) else source
 
     def __len__(self) -> int:
-        part = self.part
-        return int(self.source.num_rows) if part is None else len(part.rows)
+        return len(self.source.rows) if isinstance(self.source, Part) else int(self.source.num_rows)
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column as numbers, yes as 1; NaN where missing, shape (n,)."""
@@ -91,7 +90,7 @@ class Patients:
 
     def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Patients:
         """Select rows by positions or a mask."""
-        positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        positions = np.arange(len(self))[rows]
         return Patients(Part(self, positions) if len(self) <= FEW_PATIENTS else self.table.take(to_arrow(positions)))
 
     def select(self, names: Collection[str]) -> Patients:
@@ -121,10 +120,9 @@ class Patients:
 
     def column(self, name: str) -> pa.Array | None:
         """Return a column; None where there is none."""
-        part = self.part
-        if part is not None:
-            column = part.whole.column(name)
-            return None if column is None else column.take(to_arrow(part.rows))
+        if isinstance(self.source, Part):
+            column = self.source.whole.column(name)
+            return None if column is None else column.take(to_arrow(self.source.rows))
         place = self.source.schema.get_field_index(name)
         if place < 0:
             return None
