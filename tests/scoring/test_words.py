@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from paincast.scoring.arrays import join_texts
-from paincast.scoring.conditions import assess, list_columns
+from paincast.scoring.conditions import assess, assess_frozen, freeze, list_columns
 from paincast.scoring.patients import Patients
 from paincast.scoring.patterns import Patterns
 from paincast.scoring.reasons import list_missing
@@ -107,6 +107,21 @@ def test_codes_tell_levels_missing_and_unknown_apart():
     emptied = patients.empty(["sex"], np.array([True, False, True, False]))
     assert emptied.codes("sex", ("a", "b")).tolist() == [2, 2, 2, 3]
     assert patients.codes("sex", ("a", "b")).tolist() == [1, 2, 0, 3]
+
+
+def test_a_part_of_few_patients_is_what_it_would_be_alone():
+    condition = freeze({"any": [{"column": "inr", "at_least": 2}, {"column": "pregnant", "is": True}]})
+    for rows in (np.array([2, 3]), np.array([True, False, False, True]), np.array([1])):
+        part, alone = PATIENTS.take(rows), Patients(PATIENTS.table.filter(np.isin(np.arange(4), np.arange(4)[rows])))
+        assert len(part) == len(alone)
+        assert part.table.to_pylist() == alone.table.to_pylist()
+        assert part.column("sex").to_pylist() == alone.column("sex").to_pylist()
+        assert part.column("absent") is None
+        np.testing.assert_array_equal(part.numbers("inr"), alone.numbers("inr"))
+        np.testing.assert_array_equal(part.missing("pregnant"), alone.missing("pregnant"))
+        np.testing.assert_array_equal(part.codes("sex", ("male",)), alone.codes("sex", ("male",)))
+        np.testing.assert_array_equal(assess_frozen(condition, part)[1], assess_frozen(condition, alone)[1])
+        np.testing.assert_array_equal(part.take(np.array([0])).numbers("inr"), alone.numbers("inr")[:1])
 
 
 def test_of_no_rows_there_is_no_pattern():

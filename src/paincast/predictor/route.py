@@ -134,7 +134,14 @@ def predict_ready(ready: ReadyPatients, answer: Answer) -> Predictions:
     return Predictions(_note_unreadable(answered, ready.unreadable), ready.places[answered.rows])
 
 
-def answer_jointly(parts: Sequence[ReadyPatients], answer: Answer) -> list[Predictions]:
+class Jointly(NamedTuple):
+    """Predictions for patients of several sources, each by its places, and the rows of each source."""
+
+    predictions: Predictions
+    parts: list[slice]
+
+
+def answer_jointly(parts: Sequence[ReadyPatients], answer: Answer) -> Jointly:
     """Predict for the checked patients of several sources at once; each source gets what it gets alone.
 
     Parameters
@@ -146,18 +153,14 @@ def answer_jointly(parts: Sequence[ReadyPatients], answer: Answer) -> list[Predi
 
     Returns
     -------
-    list of Predictions
-        One for each source, by the places in it.
+    Jointly
     """
+    joined = predict_ready(parts[0] if len(parts) == 1 else join_patients(parts), answer)
     if len(parts) == 1:
-        return [predict_ready(parts[0], answer)]
-    joined = predict_ready(join_patients(parts), answer)
+        return Jointly(joined, [slice(len(joined.places))])
+    ends = np.searchsorted(joined.places, np.cumsum([len(part) for part in parts])).tolist()
     places = np.concatenate([part.places for part in parts])[joined.places]
-    ends = np.searchsorted(joined.places, np.cumsum([len(part) for part in parts]))
-    return [
-        Predictions(joined.table.slice(start, end - start), places[start:end])
-        for start, end in pairwise([0, *ends.tolist()])
-    ]
+    return Jointly(joined._replace(places=places), [slice(*bounds) for bounds in pairwise([0, *ends])])
 
 
 def _note_unreadable(answered: Answered, unreadable: Unreadable) -> pa.Table:

@@ -62,8 +62,14 @@ def assess_frozen(frozen: Frozen, patients: Patients) -> tuple[Truth, npt.NDArra
     """Assess a condition once for the same patients; also as a code: 0 does not hold, 1 holds, 2 is unknown."""
     known = patients.truths.get(frozen.key)
     if known is None:
-        truth = assess(frozen.condition, patients)
-        known = patients.truths[frozen.key] = truth, truth.holds + 2 * truth.unknown.astype(np.int64)
+        part = patients.part
+        if part is None:
+            truth = assess(frozen.condition, patients)
+            known = truth, truth.holds + 2 * truth.unknown.astype(np.int64)
+        else:
+            truth, code = assess_frozen(frozen, part.whole)
+            known = Truth(truth.holds[part.rows], truth.unknown[part.rows]), code[part.rows]
+        patients.truths[frozen.key] = known
     found: tuple[Truth, npt.NDArray[np.int64]] = known
     return found
 
@@ -82,7 +88,8 @@ def _compare(condition: Mapping[str, Any], patients: Patients) -> Truth:
     if operation == "any_of":
         value = tuple(value)
     return Truth(
-        patients.keep((operation, name, value), lambda: _hold(operation, value, name, patients)), patients.missing(name)
+        patients.keep((operation, name, value), lambda whole: _hold(operation, value, name, whole)),
+        patients.missing(name),
     )
 
 

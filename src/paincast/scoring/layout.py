@@ -101,6 +101,16 @@ class LinearPlan:
         return lay_out(self)
 
     @cached_property
+    def stacked(self) -> Stacked:
+        """The numbers of the plan with as many columns each."""
+        return stack(self.layout)
+
+    @cached_property
+    def served_stacked(self) -> Stacked:
+        """The numbers of the served model alone."""
+        return stack(self.served_layout)
+
+    @cached_property
     def served_layout(self) -> Layout:
         """The served model alone as arrays, without its draws."""
         layout = self.layout
@@ -175,6 +185,34 @@ class Layout(NamedTuple):
     reach: float
 
 
+class Stacked(NamedTuple):
+    """The numbers of a layout with as many columns each; what a number lacks is 0.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of which they are.
+    coefficients : ndarray of shape (n_numbers, MOST_COLUMNS, n_models)
+    means : ndarray of shape (n_numbers, MOST_COLUMNS)
+    spreads : ndarray of shape (n_numbers, MOST_COLUMNS, MOST_COLUMNS)
+    is_bent : ndarray of bool, shape (n_numbers, 1)
+        Numbers that are no straight line.
+    bends : tuple of ndarray of shape (5, n_numbers, 1)
+        As in the layout, for each bend.
+    zeros, zero_columns : ndarray of int
+        Numbers with an indicator of 0, and its column.
+    """
+
+    layout: Layout
+    coefficients: FloatArray
+    means: FloatArray
+    spreads: FloatArray
+    is_bent: BoolArray
+    bends: tuple[FloatArray, ...]
+    zeros: IntArray
+    zero_columns: IntArray
+
+
 N_BENDS = 2
 """Bends of a number that is not a straight line: its spline has four knots."""
 MOST_COLUMNS = N_BENDS + 3
@@ -219,8 +257,10 @@ def lay_out(plan: LinearPlan) -> Layout:
         reach=plan.reach,
     )
     assert len(layout.coefficients) == n_columns
+    nothing, stacked = np.zeros((len(numbers), 1)), stack(layout)
+    usual_parts = add_up(stacked, encode_numbers(stacked, nothing - 1.0, nothing))[:, 0]
     for place, (_, term) in enumerate(numbers):
-        usual = add_up(layout, place, np.zeros(1))[1][:, 0]
+        usual = usual_parts[place]
         layout.tables[layout.missing_rows[place]] = usual + term.coefficients[-1] if term.marks_missing else usual
     return layout
 
@@ -284,38 +324,56 @@ def is_certain(
     return np.asarray((served != 0.0) & (expected * expected >= least))
 
 
-def add_up(layout: Layout, place: int, score: FloatArray) -> tuple[list[FloatArray], FloatArray]:
-    """Bend the standard scores of a number and add its columns up.
-
-    Parameters
-    ----------
-    layout : Layout
-        The model.
-    place : int
-        Which number.
-    score : ndarray of shape (n,)
-        Without missing values.
-
-    Returns
-    -------
-    encoded : list of ndarray of shape (n,)
-        Score and bends.
-    parts : ndarray of shape (n_models, n)
-        What they add, without indicators.
-    """
-    first, n_bends = layout.columns[place, 0], layout.columns[place, 1]
-    encoded = [score]
-    if n_bends:
-        above_before, above_last = (_cube(score, knot) for knot in layout.last_knots[place])
-        for knot, takes_before, takes_last, gain, shift in layout.bends[first + 1 : first + 1 + n_bends]:
-            bent = _cube(score, knot) - above_before * takes_before + above_last * takes_last
-            encoded.append(bent * gain - shift)
-    parts = encoded[0] * layout.coefficients[first][:, None]
-    for column, values in enumerate(encoded[1:], start=first + 1):
-        parts = parts + values * layout.coefficients[column][:, None]
-    return encoded, np.asarray(parts)
+def stack(layout: Layout) -> Stacked:
+    """Give all numbers of a layout as many columns."""
+    firsts, counts = layout.columns[:, 0], layout.columns[:, 2]
+    within = np.arange(MOST_COLUMNS)
+    is_there = within < counts[:, None]
+    rows = np.where(is_there, firsts[:, None] + within, 0)
+    zeros = np.flatnonzero(layout.columns[:, 3] >= 0)
+    taken = [np.where(is_there, rows, 0)[:, bend] for bend in range(1, N_BENDS + 1)]
+    is_bent = layout.columns[:, 1] > 0
+    return Stacked(
+        layout=layout,
+        coefficients=_fill(layout.coefficients, rows, is_there[:, :, None]),
+        means=_fill(layout.means, rows, is_there),
+        spreads=_fill(layout.spreads, rows, is_there[:, :, None]),
+        is_bent=is_bent[:, None],
+        bends=tuple(_fill(layout.bends, row, is_bent[:, None]).T[:, :, None] for row in taken),
+        zeros=zeros,
+        zero_columns=layout.columns[zeros, 3] - firsts[zeros],
+    )
 
 
-def _cube(score: FloatArray, knot: float) -> FloatArray:
-    above = np.maximum(score - knot, 0.0)
+def _fill(values: FloatArray, rows: IntArray, is_there: BoolArray) -> FloatArray:
+    """Take rows, with 0 where there is none."""
+    if not len(values):
+        return np.zeros((*rows.shape, *values.shape[1:]))
+    return np.ascontiguousarray(np.where(is_there, values[rows], 0.0))
+
+
+def encode_numbers(stacked: Stacked, numbers: FloatArray, scores: FloatArray) -> FloatArray:
+    """Make the columns of numbers, shape (n_numbers, MOST_COLUMNS, n), from standard scores without missing values."""
+    encoded = np.zeros((len(scores), MOST_COLUMNS, scores.shape[1]))
+    encoded[:, 0] = scores
+    if stacked.is_bent.any():
+        above_before, above_last = (_cube(scores, knots[:, None]) for knots in stacked.layout.last_knots.T)
+        for column, (knot, takes_before, takes_last, gain, shift) in enumerate(stacked.bends, start=1):
+            bent = _cube(scores, knot) - above_before * takes_before + above_last * takes_last
+            encoded[:, column] = np.where(stacked.is_bent, bent * gain - shift, 0.0)
+    if len(stacked.zeros):
+        encoded[stacked.zeros, stacked.zero_columns] = numbers[stacked.zeros] == 0.0
+    return encoded
+
+
+def add_up(stacked: Stacked, encoded: FloatArray) -> FloatArray:
+    """Add the columns of each number up, shape (n_numbers, n, n_models), without indicators of missing values."""
+    parts = encoded[:, 0, :, None] * stacked.coefficients[:, 0, None]
+    for column in range(1, MOST_COLUMNS - 1):
+        parts = parts + encoded[:, column, :, None] * stacked.coefficients[:, column, None]
+    return np.asarray(parts)
+
+
+def _cube(scores: FloatArray, knots: FloatArray) -> FloatArray:
+    above = np.maximum(scores - knots, 0.0)
     return above * above * above

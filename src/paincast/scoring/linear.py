@@ -69,12 +69,12 @@ def score_linear(
     if compiled is None:
         compiled = n >= COMPILED_FROM or (n > 1 and COMPILED in sys.modules)
     told = most if plan.shows_reasons and with_draws else 0
-    layout = plan.layout if with_draws else plan.served_layout
     if compiled:
         from paincast.scoring.linear_compiled import score_compiled
 
+        layout = plan.layout if with_draws else plan.served_layout
         return LinearScore(*score_compiled(numbers, codes, layout, told))
-    return LinearScore(*score_plain(numbers, codes, layout, told))
+    return LinearScore(*score_plain(numbers, codes, plan.stacked if with_draws else plan.served_stacked, told))
 
 
 def load_machine_code(n: int) -> None:

@@ -1,14 +1,17 @@
-"""Score patients by a linear model with numpy: the operations of :mod:`paincast.scoring.linear_compiled`, by column."""
+"""Score patients by a linear model with numpy: the operations of :mod:`paincast.scoring.linear_compiled`, by term."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from paincast.scoring.layout import Layout, add_up, is_certain
+from paincast.scoring.layout import MOST_COLUMNS, Layout, Stacked, add_up, encode_numbers, is_certain
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+BLOCK_ROWS = 512
+"""Rows that are scored together, which bounds the memory of what is computed for each draw."""
 
 FEW_ROWS = 16
 """Most rows for which products are made at once instead of one by one."""
@@ -29,7 +32,7 @@ Scored = tuple[
 ]
 
 
-def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layout, most: int) -> Scored:
+def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], stacked: Stacked, most: int) -> Scored:
     """Score patients.
 
     Parameters
@@ -38,7 +41,7 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
         On their analysis scale; NaN where missing.
     codes : ndarray of shape (n_coded, n)
         Places of levels.
-    layout : Layout
+    stacked : Stacked
         The model.
     most : int
         Most contributions told in either direction.
@@ -49,38 +52,32 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
         The fields of :class:`paincast.scoring.linear.LinearScore`.
     """
     n = numbers.shape[1]
-    log_odds = np.repeat(layout.intercepts[:, None], n, axis=1)
-    missing = np.zeros(n)
-    told = np.zeros((len(layout.references), n))
-    scores, not_known, far = score_numbers(numbers, layout)
-    for place, term in enumerate(layout.number_terms):
-        score, unknown = scores[place], not_known[place]
-        if unknown.all():
-            log_odds += layout.tables[layout.missing_rows[place]][:, None]
-            missing += layout.missing_variances[term]
-            continue
-        encoded, parts = add_up(layout, place, score)
-        zero = layout.columns[place, 3]
-        if zero >= 0:
-            is_zero = numbers[place] == 0.0
-            encoded.append(is_zero.astype(float))
-            parts = np.where(is_zero, parts + layout.coefficients[zero][:, None], parts)
-        parts = np.where(unknown, layout.tables[layout.missing_rows[place]][:, None], parts)
-        log_odds += parts
-        missing += np.where(unknown, layout.missing_variances[term], 0.0)
-        if most:
-            certain = _find_certain(layout, place, encoded, parts - layout.references[term][:, None])
-            told[term] = np.where(certain & ~unknown, parts[0] - layout.references[term, 0], 0.0)
-    for place, term in enumerate(layout.coded_terms):
-        rows = layout.starts[place] + codes[place]
-        parts, unknown = layout.tables[rows].T, codes[place] == layout.missing_codes[place]
-        log_odds += parts
-        missing += np.where(unknown, layout.missing_variances[term], 0.0)
-        told[term] = np.where(layout.certain[rows] & ~unknown, parts[0] - layout.references[term, 0], 0.0)
+    blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, max(n, 1), BLOCK_ROWS)]
+    parts = [_score_block(numbers[:, rows], codes[:, rows], stacked, most) for rows in blocks]
+    return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))  # type: ignore[return-value]
+
+
+def _score_block(numbers: FloatArray, codes: npt.NDArray[np.int32], stacked: Stacked, most: int) -> Scored:
+    """Score some patients, all terms at once: what each adds is added up in their order."""
+    layout, n = stacked.layout, numbers.shape[1]
+    scores, unknown, far = score_numbers(numbers, layout)
+    encoded = encode_numbers(stacked, numbers, scores)
+    parts = np.where(unknown[:, :, None], layout.tables[layout.missing_rows][:, None], add_up(stacked, encoded))
+    rows = layout.starts[:, None] + codes
+    coded, not_coded = layout.tables[rows], codes == layout.missing_codes[:, None]
+    log_odds = _sum_in_order(np.tile(layout.intercepts, (n, 1)), parts, coded)
+    order, is_unknown = np.concatenate([layout.number_terms, layout.coded_terms]), np.concatenate([unknown, not_coded])
+    variances = np.where(is_unknown, layout.missing_variances[order][:, None], 0.0)
+    told = np.zeros((len(order), n))
+    if most:
+        away = parts - layout.references[layout.number_terms][:, None]
+        certain = np.concatenate([_find_certain(stacked, encoded, away), layout.certain[rows]])
+        served = np.concatenate([parts[:, :, 0], coded[:, :, 0]]) - layout.references[order, 0][:, None]
+        told[order] = np.where(certain & ~is_unknown, served, 0.0)
     return (
-        log_odds[0].copy(),
+        log_odds[:, 0].copy(),
         _compute_refitting(log_odds),
-        missing,
+        _sum_in_order(np.zeros(n), variances),
         far,
         square_distance(scores, layout.precision),
         *_find_strongest(told, most),
@@ -88,33 +85,37 @@ def score_plain(numbers: FloatArray, codes: npt.NDArray[np.int32], layout: Layou
     )
 
 
-def _find_certain(layout: Layout, place: int, encoded: list[FloatArray], away: FloatArray) -> BoolArray:
-    first, n_columns = layout.columns[place, 0], layout.columns[place, 2]
-    n, n_draws = away.shape[1], len(away) - 1
-    agreeing, squares = np.zeros(n, dtype=np.int64), np.zeros(n)
+def _sum_in_order(start: FloatArray, *summands: FloatArray) -> FloatArray:
+    """Add to a start what stands along the first axis, one after the other."""
+    if len(start) <= FEW_ROWS:
+        return np.asarray(np.add.accumulate(np.concatenate([start[None], *summands]), axis=0)[-1])
+    for added in summands:
+        for one in added:
+            start += one
+    return start
+
+
+def _find_certain(stacked: Stacked, encoded: FloatArray, away: FloatArray) -> BoolArray:
+    """Flag the numbers whose contribution has a certain sign, shape (n_numbers, n)."""
+    layout, served = stacked.layout, away[:, :, 0]
+    agreeing, squares = np.zeros(served.shape, dtype=np.int64), np.zeros(served.shape)
     if layout.effect_weight == 1.0:
-        agreeing = (np.sign(away[1:]) == np.sign(away[0])).sum(axis=0)
+        agreeing = (np.sign(away[:, :, 1:]) == np.sign(served)[:, :, None]).sum(axis=2)
     else:
-        nothing = [np.zeros(n)] * (n_columns - len(encoded))
-        means = layout.means[first : first + n_columns]
-        distances = [values - mean for values, mean in zip([*encoded, *nothing], means, strict=True)]
-        for column in range(n_columns):
-            spread = layout.spreads[first + column]
-            inner = spread[column] * distances[column]
-            for other in range(column + 1, n_columns):
-                inner = inner + 2.0 * spread[other] * distances[other]
-            squares = squares + distances[column] * inner
-    return is_certain(away[0], squares, agreeing, n_draws, layout)
+        distances = encoded - stacked.means[:, :, None]
+        for column in range(MOST_COLUMNS):
+            inner = stacked.spreads[:, column, column, None] * distances[:, column]
+            for other in range(column + 1, MOST_COLUMNS):
+                inner = inner + 2.0 * stacked.spreads[:, column, other, None] * distances[:, other]
+            squares = squares + distances[:, column] * inner
+    return is_certain(served, squares, agreeing, away.shape[2] - 1, layout)
 
 
 def _compute_refitting(log_odds: FloatArray) -> FloatArray:
-    if len(log_odds) == 1:
-        return np.full(log_odds.shape[1], np.nan)
-    total = np.zeros(log_odds.shape[1])
-    for drawn in log_odds[1:]:
-        distance = drawn - log_odds[0]
-        total = total + distance * distance
-    return np.asarray(total / (len(log_odds) - 1))
+    if log_odds.shape[1] == 1:
+        return np.full(len(log_odds), np.nan)
+    distances = (log_odds[:, 1:] - log_odds[:, :1]).T
+    return _sum_in_order(np.zeros(len(log_odds)), distances * distances) / len(distances)
 
 
 def score_numbers(numbers: FloatArray, layout: Layout) -> tuple[FloatArray, BoolArray, npt.NDArray[np.uint64]]:

@@ -13,6 +13,9 @@ from paincast.scoring.arrays import find_first, to_arrow
 
 CodeArray = npt.NDArray[np.generic]
 
+FEW_ROWS = 100
+"""Most rows that are looked up one by one, which spares grouping them."""
+
 _LARGEST_KEY = 2**62
 
 
@@ -44,23 +47,21 @@ class Patterns:
         """
         if not n:
             return Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-        if n == 1:
-            content = np.concatenate(codes).astype(np.int64).tobytes()
-            is_new = content not in self._numbers
-            number = self._numbers.setdefault(content, len(self._numbers))
-            return Found(np.array([number]), np.arange(int(is_new)))
-        key, first = _group(codes, n)
-        distinct = np.ascontiguousarray(
-            np.array([code[first] for code in codes], dtype=np.int64).reshape(-1, len(first)).T
-        )
-        numbers, new_rows = np.empty(len(first), dtype=np.int64), []
+        if n <= FEW_ROWS:
+            key = first = np.arange(n)
+            chosen = codes
+        else:
+            key, first = _group(codes, n)
+            chosen = [code[first] for code in codes]
+        distinct = np.ascontiguousarray(np.concatenate(chosen).astype(np.int64).reshape(len(codes), len(first)).T)
+        numbers, new_rows = [], []
         for place, row in enumerate(first):
             content = distinct[place].tobytes()
             if content not in self._numbers:
                 self._numbers[content] = len(self._numbers)
                 new_rows.append(row)
-            numbers[place] = self._numbers[content]
-        return Found(numbers[key], np.array(new_rows, dtype=np.int64))
+            numbers.append(self._numbers[content])
+        return Found(np.array(numbers)[key], np.array(new_rows, dtype=np.int64))
 
 
 def _group(codes: Sequence[CodeArray], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -91,6 +91,30 @@ def test_a_worker_that_is_killed_is_replaced(launch):
     assert process.wait(60) == 0
 
 
+@pytest.mark.slow
+def test_processes_share_the_connections_that_come_at_once(launch):
+    process, address = launch("--workers", "2")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        pytest.skip("needs to see the children of a process")
+    host, port = address.removeprefix("http://").split(":")
+    workers = [Path(f"/proc/{number}") for number in children.read_text().split()]
+    workers = [folder for folder in workers if b"spawn_main" in (folder / "cmdline").read_bytes()]
+    smaller: list[int] = []
+    deadline = time.monotonic() + 60
+    while len(smaller) < 4 and time.monotonic() < deadline:
+        before = [len(list((folder / "fd").iterdir())) for folder in workers]
+        opened = [socket.create_connection((host, int(port))) for _ in range(16)]
+        time.sleep(1)
+        shares = [len(list((folder / "fd").iterdir())) - n for folder, n in zip(workers, before, strict=True)]
+        smaller += [min(shares)] if smaller or min(shares) else []  # the second process may still be starting
+        for connection in opened:
+            connection.close()
+        time.sleep(1)
+    assert len(workers) == 2
+    assert sum(smaller) >= 20  # of 32
+
+
 @pytest.fixture
 def own_log(monkeypatch):
     """Let a command log to the standard error of this test, and no other test to it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pyarrow as pa
 
 from paincast.deferred import pandas as pd
@@ -51,7 +53,21 @@ def to_table(predictions: pd.DataFrame) -> pa.Table:
 
 def list_reasons(column: pa.ChunkedArray) -> list[list[dict[str, object]]]:
     """List the reasons of each row as dicts, without the facts that a reason lacks."""
-    return [
-        [{key: value for key, value in reason.items() if value is not None} for reason in reasons]
-        for reasons in column.to_pylist()
+    lists = column.combine_chunks()
+    facts = [list_cells(of_all) for of_all in lists.values.flatten()]
+    names = [fact.name for fact in lists.type.value_type]
+    reasons = [
+        {name: value for name, value in zip(names, reason, strict=True) if value is not None}
+        for reason in zip(*facts, strict=True)
     ]
+    return [reasons[begin:end] for begin, end in pairwise(lists.offsets.to_pylist())]
+
+
+def list_cells(column: pa.Array | pa.ChunkedArray) -> list[object]:
+    """List the cells of a column; texts of a dictionary are read once."""
+    if not pa.types.is_dictionary(column.type):
+        cells: list[object] = column.to_pylist()
+        return cells
+    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    words = joined.dictionary.to_pylist()
+    return [None if place is None else words[place] for place in joined.indices.to_pylist()]

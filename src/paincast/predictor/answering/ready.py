@@ -17,12 +17,9 @@ from paincast.cohort.validate import check_rows
 from paincast.contract import BUILT_IN, Contract
 from paincast.deferred import pandas as pd
 from paincast.predictor.answering.frames import spell_out
-from paincast.scoring.patients import Patients
+from paincast.scoring.patients import FEW_PATIENTS, Patients
 
 IntArray = npt.NDArray[np.int64]
-
-FEW_PATIENTS = 100
-"""Most patients of whom what is read for one model is kept for the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,8 +54,8 @@ EVERYTHING = Detail()
 MOST_PATTERNS = 10_000
 """Patterns whose words are remembered from batch to batch; past that, they are made anew."""
 
-MOST_ALONE = 100
-"""Patterns that are kept laid out for one patient."""
+MOST_LAID_OUT = 2_000
+"""Cells of a column for few rows that are kept laid out."""
 
 FEW_ROWS = 100
 """Most rows whose words are gathered one by one, which spares arrays of all words."""
@@ -96,7 +96,7 @@ class Words:
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _columns: dict[str, WordColumn] = field(default_factory=dict)
     _n_laid_out: int = 0
-    _alone: dict[int, dict[str, pa.Array]] = field(default_factory=dict)
+    _of_few: dict[tuple[str, tuple[Any, ...]], pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -107,29 +107,26 @@ class Words:
 
     def take(self, numbers: IntArray) -> dict[str, pa.Array]:
         """Give each row what its pattern has; texts as dictionaries."""
-        if len(numbers) == 1:
-            return dict(self._take_one(int(numbers[0])))
         if len(numbers) <= FEW_ROWS:
-            return _lay_out_words([self._rows[number] for number in numbers.tolist()])
+            return self._take_few([self._rows[number] for number in numbers.tolist()])
         new, self._n_laid_out = self._rows[self._n_laid_out :], len(self._rows)
         if new:
             _add_words(self._columns, new)
         return {name: column.take(numbers) for name, column in self._columns.items()}
 
-    def _take_one(self, number: int) -> dict[str, pa.Array]:
-        """Lay out a pattern alone, as one patient after the other needs it."""
-        if number not in self._alone:
-            if len(self._alone) >= MOST_ALONE:
-                self._alone.clear()
-            self._alone[number] = _lay_out_words([self._rows[number]])
-        return self._alone[number]
+    def _take_few(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+        """Lay out few rows; most of their columns are those of other patients."""
+        if len(self._of_few) > MOST_LAID_OUT:
+            self._of_few.clear()
+        return {name: self._lay_out(name, tuple([row[name] for row in rows])) for name in rows[0]}
 
-
-def _lay_out_words(rows: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-    columns: dict[str, WordColumn] = {}
-    _add_words(columns, rows)
-    numbers = np.arange(len(rows))
-    return {name: column.take(numbers) for name, column in columns.items()}
+    def _lay_out(self, name: str, cells: tuple[Any, ...]) -> pa.Array:
+        laid_out = self._of_few.get((name, cells))
+        if laid_out is None:
+            column = WordColumn(TYPES.get(name, pa.string()))
+            column.add(cells)
+            laid_out = self._of_few[name, cells] = column.take(np.arange(len(cells)))
+        return laid_out
 
 
 def _add_words(columns: dict[str, WordColumn], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -255,7 +252,7 @@ class Scorer:
         if unread is not None:
             columns |= _abstain(columns, unread)
         answered = ~np.asarray(columns["abstained"].to_numpy(zero_copy_only=False))
-        columns |= {name: ready.patients.table[name] for name in ("episode_id", "patient_id")}
+        columns |= {name: ready.patients.column(name) for name in ("episode_id", "patient_id")}
         if not answered.any():
             return pa.table(_leave_out_all(columns, len(ready)))
         if score is None:

@@ -8,17 +8,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from paincast.cohort.reading.patients import PatientRows, read_patients
 from paincast.cohort.rejects import REJECT_FACTS
 from paincast.deferred import pandas as pd
 from paincast.errors import PaincastError
 from paincast.predictor import LISTS
-from paincast.predictor.answering.frames import list_reasons
+from paincast.predictor.answering.frames import list_cells, list_reasons
 from paincast.predictor.answering.ready import ReadyPatients, check_patients
 from paincast.predictor.ids import ID_COLUMNS, list_ids
-from paincast.predictor.route import Predictions, answer_jointly
+from paincast.predictor.route import answer_jointly
 from paincast.serving.answering import make_answer
 from paincast.serving.asked import check_asking
 from paincast.serving.months import select_models
@@ -116,13 +114,17 @@ def _answer(served: ServedModels, group: Sequence[_Checked]) -> list[Reply]:
     question = group[0].question
     asking = check_asking(served.contract, **question.keywords)
     models = select_models(served.models, question.months)
-    predictions = answer_jointly([checked.ready for checked in group], make_answer(models, asking))
+    predictions, parts = answer_jointly([checked.ready for checked in group], make_answer(models, asking))
     versions = {name: model.version for name, model in asking.keep_models(models).items()}
-    return [_reply(served, *pair, versions) for pair in zip(group, predictions, strict=True)]
+    columns = {"row": predictions.places.tolist()}
+    for name in predictions.table.column_names:
+        columns[name] = (list_reasons if name in LISTS else list_cells)(predictions.table[name])
+    own = [{name: cells[part] for name, cells in columns.items()} for part in parts]
+    return [_reply(served, *pair, versions) for pair in zip(group, own, strict=True)]
 
 
-def _reply(served: ServedModels, checked: _Checked, predictions: Predictions, versions: dict[str, str]) -> Reply:
-    rows = _list_rows(predictions, checked.read, served)
+def _reply(served: ServedModels, checked: _Checked, columns: dict[str, list[Any]], versions: dict[str, str]) -> Reply:
+    rows = _list_rows(columns, checked.read, served)
     rejects = [] if checked.rejects is None else checked.rejects[[*REJECT_FACTS]].to_dict("records")
     content = {"predictions": rows, "rejects": rejects, "models": versions}
     abstained = sum(row["abstained"] for row in rows)
@@ -140,15 +142,12 @@ def _reply(served: ServedModels, checked: _Checked, predictions: Predictions, ve
 ASKED = ("techniques", "outcomes", "months")
 
 
-def _list_rows(predictions: Predictions, read: PatientRows, served: ServedModels) -> list[dict[str, Any]]:
-    """List predictions with the place of the patient, ids as given, and reasons without what they lack."""
+def _list_rows(columns: dict[str, list[Any]], read: PatientRows, served: ServedModels) -> list[dict[str, Any]]:
+    """List predictions with the place of the patient, and ids as given."""
     ids = list_ids(read, served.contract)
-    table, places = predictions.table, predictions.places.tolist()
-    read_column = {name: list_reasons if name in LISTS else pa.ChunkedArray.to_pylist for name in table.column_names}
-    told = {name: read(table[name]) for name, read in read_column.items()}
-    told |= {name: [ids[name][place - 1] for place in places] for name in ID_COLUMNS}
-    rows = zip(places, *told.values(), strict=True)
-    return [dict(zip(("row", *told), row, strict=True)) for row in rows]
+    given = {name: [ids[name][place - 1] for place in columns["row"]] for name in ID_COLUMNS}
+    told = {**columns, **given}
+    return [dict(zip(told, row, strict=True)) for row in zip(*told.values(), strict=True)]
 
 
 def _list_answering(rows: Sequence[dict[str, Any]], served: ServedModels) -> list[str]:

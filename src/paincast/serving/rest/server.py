@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.supervisors import Multiprocess
 
 from paincast.errors import OutputError
@@ -29,6 +32,12 @@ IDLE = 60
 
 SLOWEST_START = 120
 """Seconds within which a process has to answer its parent, which restarts it otherwise."""
+
+MOST_CONNECTING = 2048
+"""Most connections that wait until a process takes them."""
+
+TURN = 0.001
+"""Seconds that a process leaves to the others after it took a connection."""
 
 
 def serve(options: ServerOptions, *, tell: Callable[[str], None] = print) -> None:
@@ -76,11 +85,27 @@ def _run_alone(options: ServerOptions, sources: ModelSources, listener: socket.s
 
 
 def _run_workers(options: ServerOptions, listener: socket.socket) -> None:
-    config = configure(partial(_make_app_of_worker, options), options, factory=True, workers=options.workers)
+    # asyncio takes as many connections at a time as may wait; of those that come at once, one process would take all.
+    taking_turns = {"backlog": 1, "callback_notify": partial(_lengthen_queue, listener), "http": _TakingTurns}
+    app = partial(_make_app_of_worker, options)
+    config = configure(app, options, factory=True, workers=options.workers, **taking_turns)
     supervisor = Multiprocess(config, [listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OutputError("a process of the server could not start; its log says why", code="PC-REST-61")
+
+
+class _TakingTurns(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Takes a connection, and then lets another process take the next."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        time.sleep(TURN)
+
+
+async def _lengthen_queue(listener: socket.socket) -> None:
+    """Let connections wait, now that the process listens."""
+    listener.listen(MOST_CONNECTING)
 
 
 def _make_app_of_worker(options: ServerOptions) -> ASGIApp:
