@@ -19,7 +19,7 @@ from paincast.evidence.figures import Record
 from paincast.files import atomic_file
 from paincast.reporting.figures import simulation as plots
 from paincast.reporting.page import Figure, Section, write_page
-from paincast.simulator import Truth, documented_correlations, simulate_cohort
+from paincast.simulator import Truth, documented_correlations, simulate_cohort, simulate_referrals
 from paincast.simulator.course.response import scale_curve
 
 NOTE = (
@@ -28,7 +28,7 @@ NOTE = (
 )
 
 MOST_EPISODES = 10_000
-"""Most episodes of a technique that are shown."""
+"""Most episodes of a technique, or patients of an indication, that are shown."""
 
 ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
 
@@ -36,8 +36,8 @@ ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
 def report_simulation(folder: str | Path, path: str | Path) -> int:
     """Write the report of a simulated cohort as one HTML file that needs no network.
 
-    Of a large cohort the first episodes of each technique are shown: they are simulated again from its seed, because a
-    smaller cohort of the same seed is a part of a larger one.
+    Of a large cohort the first episodes of each technique (or the first patients of each indication) are shown: they
+    are simulated again from its seed, because a smaller cohort of the same seed is a part of a larger one.
 
     Parameters
     ----------
@@ -68,20 +68,20 @@ def report_simulation(folder: str | Path, path: str | Path) -> int:
 def _read_part(folder: Path) -> tuple[Cohort, Truth]:
     manifest = read_manifest(folder)
     details = manifest["details"]
-    if manifest["basis"] != "synthetic" or details["episodes_per_technique"] <= MOST_EPISODES:
+    asked = details.get("patients_per_indication") or details.get("episodes_per_technique", 0)
+    if manifest["basis"] != "synthetic" or asked <= MOST_EPISODES:
         return load_cohort(folder), load_whole_truth(folder)
     if details["changed_assumptions"]:
         raise RefusalError(
             f"{folder} is too large to show and was simulated with changed assumptions "
-            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique",
+            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique, "
+            "or patients of an indication",
             code="PC-REPORTING-02",
         )
-    return simulate_cohort(
-        techniques=details["techniques"],
-        episodes_per_technique=MOST_EPISODES,
-        scenario=details["scenario"],
-        seed=details["seed"],
-    )
+    world = {name: details[name] for name in ("scenario", "seed")}
+    if "indications" in details:
+        return simulate_referrals(indications=details["indications"], patients_per_indication=MOST_EPISODES, **world)
+    return simulate_cohort(techniques=details["techniques"], episodes_per_technique=MOST_EPISODES, **world)
 
 
 def write_report(cohort: Cohort, probabilities: pd.DataFrame, propensity: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ sites and years → patients → diagnosis and pain → choice → trial or bloc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -204,8 +204,3 @@ def list_guidance(scenario: Scenario, technique: str) -> Mapping[str, float]:
 def _draw_guidance(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> NDArray[np.int8]:
     edges = np.cumsum(list(shares.values()))[:-1].astype(np.float32)
     return np.searchsorted(edges, rng.random(n, dtype=np.float32), side="right").astype(np.int8)
-
-
-def take_rows(screened: Screened, places: Sequence[int]) -> Whole:
-    """Return the rows, in order, of episodes treated with any of the given options."""
-    return np.flatnonzero(screened.goes_on & np.isin(screened.chosen, places))

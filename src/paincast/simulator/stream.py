@@ -19,10 +19,9 @@ from paincast.simulator.block import (
     count_patients,
     count_rows_before,
     screen_block,
-    take_rows,
     treat_option,
 )
-from paincast.simulator.population.funnel import Funnel
+from paincast.simulator.population.funnel import Funnel, Quota, Quotas, count_referrals, cut_block
 from paincast.simulator.scenario import Scenario
 from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
 
@@ -34,8 +33,8 @@ class SimulationTask(NamedTuple):
     ----------
     scenario : Scenario
         Fixed quantities.
-    wanted : mapping of str to mapping
-        Number of episodes of each technique by indication.
+    quotas : mapping of str to sequence of Quota
+        What is wanted of each indication.
     seed : int
         Seed of the cohort.
     workers : int
@@ -45,7 +44,7 @@ class SimulationTask(NamedTuple):
     """
 
     scenario: Scenario
-    wanted: Mapping[str, Mapping[str, int]]
+    quotas: Quotas
     seed: int
     workers: int
     chunk_blocks: int
@@ -69,9 +68,9 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
     pending: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(task.workers) as pool:
         for indication in INDICATIONS:
-            left = dict(task.wanted.get(indication, {}))
+            left = {quota: quota.n for quota in task.quotas.get(indication, ())}
             for number, screened in _screen_blocks(task, indication, left, pool):
-                for option, n in _take_first(task.scenario, indication, screened, left, funnel):
+                for option, n in _take_first(indication, screened, left, funnel):
                     future = pool.submit(_treat, task.scenario, indication, screened, option, n, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
@@ -81,7 +80,7 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
 
 
 def _screen_blocks(
-    task: SimulationTask, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
+    task: SimulationTask, indication: str, left: Mapping[Quota, int], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, Screened]]:
     ahead: deque[Future[Screened]] = deque()
     number = 0
@@ -94,17 +93,13 @@ def _screen_blocks(
         future.cancel()
 
 
-def _count_ahead(task: SimulationTask, indication: str, left: Mapping[str, int], number: int) -> int:
+def _count_ahead(task: SimulationTask, indication: str, left: Mapping[Quota, int], number: int) -> int:
     """Compute how many blocks to simulate ahead: the expected need, up to the number of threads plus one."""
-    stratum = task.scenario.strata[indication]
-    uptake = dict.fromkeys(left, 0.0)
-    for option, share in zip(stratum.options, stratum.uptake, strict=True):
-        if option.record.technique in uptake:
-            uptake[option.record.technique] += float(share)
-    needed = max(n / uptake[technique] for technique, n in left.items())
+    stratum, repeat_share = task.scenario.strata[indication], task.scenario.assumptions.repeat_share
+    needed = max(count_referrals(quota, n, stratum, repeat_share) for quota, n in left.items())
     ahead = 0
     while needed > 0 and ahead <= task.workers:
-        needed -= count_patients(number + ahead) * (1.0 + task.scenario.assumptions.repeat_share)
+        needed -= count_patients(number + ahead) * (1.0 + repeat_share)
         ahead += 1
     return ahead
 
@@ -115,24 +110,20 @@ def _screen(scenario: Scenario, indication: str, seed: int, number: int) -> Scre
 
 
 def _take_first(
-    scenario: Scenario, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
+    indication: str, screened: Screened, left: dict[Quota, int], funnel: Funnel
 ) -> Iterator[tuple[int, int]]:
-    """Take the first episodes of each technique still needed, reduce the counts, and yield the number per option."""
-    options = scenario.strata[indication].options
-    for technique in list(left):
-        if not left[technique]:
+    """Take the first rows of a block that each quota still needs, and yield the number of treated per option."""
+    for quota in left:
+        if not left[quota]:
             continue
-        places = [index for index, option in enumerate(options) if option.record.technique == technique]
-        rows = take_rows(screened, places)
-        until = int(rows[left[technique] - 1]) + 1 if len(rows) >= left[technique] else len(screened.chosen)
-        kept = rows[: left[technique]]
-        left[technique] -= len(kept)
-        funnel.add(indication, screened, places, until)
-        for index in places:
-            n = int((screened.chosen[kept] == index).sum())
+        until, counted = cut_block(quota, left[quota], screened)
+        left[quota] -= counted
+        funnel.add(indication, screened, quota.places, until)
+        for place in quota.places:
+            n = int((screened.goes_on[:until] & (screened.chosen[:until] == place)).sum())
             if n:
-                funnel.keep(indication, index, n)
-                yield index, n
+                funnel.keep(indication, place, n)
+                yield place, n
 
 
 def _treat(
