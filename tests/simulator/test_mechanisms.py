@@ -192,13 +192,13 @@ def test_choice_is_confounded_and_known(failed_back: Drawn) -> None:
     chosen, pain = screened.chosen == scs, columns["pain_nrs"]
     assert pain[chosen].mean() > pain[~chosen].mean() + 0.1
     assert screened.propensity.sum(axis=0) == pytest.approx(1.0, abs=1e-6)
-    site = screened.referred.site
-    again = compute_propensity(columns, site, records, scenario.sites, scenario.assumptions)
+    referred = screened.referred
+    again = compute_propensity(columns, referred, records, scenario.sites, scenario.assumptions)
     assert (again == screened.propensity).all()
     stronger = replace(scenario.assumptions, confounding_strength=2.0)
-    assert compute_propensity(columns, site, records, scenario.sites, stronger)[0].std() > 1.3 * again[0].std()
+    assert compute_propensity(columns, referred, records, scenario.sites, stronger)[0].std() > 1.3 * again[0].std()
     randomised = replace(scenario.assumptions, assignment="randomised")
-    assert compute_propensity(columns, site, records, scenario.sites, randomised).std(axis=1).max() < 1e-6
+    assert compute_propensity(columns, referred, records, scenario.sites, randomised).std(axis=1).max() < 1e-6
 
 
 def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) -> None:
@@ -227,7 +227,7 @@ def _average_over_referred(drawn: Drawn, name: str, month: int) -> float:
     option, referred, scenario = drawn.option(name), drawn.screened.referred, drawn.scenario
     columns = make_columns(drawn.stratum.population, referred, scenario.assumptions)
     predictor = compute_effects(option.record, columns, scenario.assumptions)
-    predictor = predictor + compute_shared(scenario.sites, referred.site, referred.year, scenario.assumptions)
+    predictor = predictor + compute_shared(scenario.sites, referred, scenario.assumptions)
     return float(expit(option.model.by_outcome[PAIN].intercepts[month] + predictor).mean())
 
 

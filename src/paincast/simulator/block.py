@@ -99,7 +99,7 @@ class Treated:
     effects : ndarray of shape (n_sums, n)
         Each sum of predictors of the indication.
     shared : ndarray of shape (n,)
-        Contribution of site and year to all log odds.
+        Contribution of site, year and hidden factor to all log odds.
     course : Course
         Outcomes and measured values.
     death_month : ndarray of shape (n,)
@@ -143,7 +143,7 @@ def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator,
     records = [option.record for option in stratum.options]
     names = name_choice_columns(records, assumptions)
     columns = make_columns(population, referred, assumptions, names=names)
-    propensity = compute_propensity(columns, referred.site, records, scenario.sites, assumptions)
+    propensity = compute_propensity(columns, referred, records, scenario.sites, assumptions)
     chosen = draw_choice(propensity, rng_choice)
     selection_probability = compute_selection_probability(population, referred, records)
     draws = rng_selection.random(len(chosen), dtype=np.float32)
@@ -169,7 +169,7 @@ def treat_option(scenario: Scenario, stratum: Stratum, screened: Screened, place
     site, year = referred.site[rows], referred.year[rows]
     columns = make_columns(stratum.population, referred, assumptions, rows=rows)
     effects = np.array([compute_effects(record, columns, assumptions) for record in stratum.leads])
-    shared = compute_shared(scenario.sites, site, year, assumptions)
+    shared = compute_shared(scenario.sites, referred, assumptions, rows)
 
     course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, course_rng)
     death_month = draw_death(len(rows), stratum.survival, death_rng)

@@ -202,6 +202,7 @@ def check_assumptions(assumptions: Assumptions) -> None:
         )
     _check_correlations(assumptions)
     _check_courses(assumptions)
+    _check_choice(assumptions)
     for technique, guidance in assumptions.guidance.items():
         if not math.isclose(sum(guidance.values()), 1.0, abs_tol=1e-6):
             raise SettingsError(
@@ -233,6 +234,8 @@ def _check_choices(assumptions: Assumptions) -> None:
         ("guidance", (kind for values in assumptions.guidance.values() for kind in values), _GUIDANCE),
         ("consequences", [name for name in assumptions.consequences if name], TECHNIQUES),
         ("consequences", (kind for values in assumptions.consequences.values() for kind in values), EVENT_KINDS),
+        ("never", assumptions.never, TECHNIQUES),
+        ("never", (rule.column for rule in assumptions.never.values()), _CHOICE),
         ("preferences", (technique for technique, _ in assumptions.preferences), TECHNIQUES),
         ("preferences", (name for values in assumptions.preferences.values() for name in values.terms), _CHOICE),
     )
@@ -248,12 +251,30 @@ def _check_choices(assumptions: Assumptions) -> None:
             raise SettingsError(f"{setting} lacks {', '.join(absent)}", code="PC-SIMULATOR-18")
 
 
+def _check_choice(assumptions: Assumptions) -> None:
+    for name in ("hidden_choice", "hidden_response"):
+        if not math.isfinite(getattr(assumptions, name)):
+            raise SettingsError(
+                f"{name}={getattr(assumptions, name)} is not allowed; give a number", code="PC-SIMULATOR-36"
+            )
+    for technique, rule in assumptions.never.items():
+        ends = [end for end in (rule.at_least, rule.below) if end is not None]
+        if not ends or ends != sorted(set(ends)):
+            raise SettingsError(
+                f"never['{technique}']: at_least={rule.at_least}, below={rule.below} is no range; give one of them, or "
+                "both with at_least below the other",
+                code="PC-SIMULATOR-37",
+            )
+
+
 def _list_shares(assumptions: Assumptions) -> Iterator[tuple[str, float]]:
     for name in _SHARES:
         yield name, getattr(assumptions, name)
     for setting in ("missing", "missing_at_visits"):
         for name, share in getattr(assumptions, setting).items():
             yield f"{setting}['{name}']", share
+    for technique, rule in assumptions.never.items():
+        yield f"never['{technique}'].odds_factor", rule.odds_factor
     for column, baseline in assumptions.baseline.items():
         if baseline.share is not None:
             yield f"baseline['{column}'].share", baseline.share

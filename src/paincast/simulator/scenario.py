@@ -121,6 +121,9 @@ class _Reference(NamedTuple):
     treated: Float
     uptake: FloatArray
 
+    def find_places(self, technique: str) -> list[int]:
+        return [place for place, record in enumerate(self.records) if record.technique == technique]
+
 
 def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptions) -> Scenario:
     """Build the scenario for some indications.
@@ -144,6 +147,7 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
         for indication in INDICATIONS
         if indication in asked | own_indications
     }
+    _check_never(references.values(), assumptions)
     models: dict[str, OutcomeModels] = {}
     for eligible in options.values():
         for record in eligible:
@@ -175,14 +179,14 @@ def _draw_reference(
     # The published curves are those of patients who were not randomised, so intercepts are solved under the confounded
     # choice, whatever the assignment of the cohort.
     practice = replace(assumptions, assignment="confounded")
-    treated = selection_probability * compute_propensity(columns, referred.site, options, sites, practice)
-    allotted = selection_probability * compute_propensity(columns, referred.site, options, sites, assumptions)
+    treated = selection_probability * compute_propensity(columns, referred, options, sites, practice)
+    allotted = selection_probability * compute_propensity(columns, referred, options, sites, assumptions)
     return _Reference(
         population=population,
         records=options,
         referred=referred,
         columns=columns,
-        shared=compute_shared(sites, referred.site, referred.year, assumptions),
+        shared=compute_shared(sites, referred, assumptions),
         treated=treated,
         uptake=allotted.mean(axis=1, dtype=float),
     )
@@ -197,6 +201,24 @@ def _check_predictors(indication: str, options: Sequence[Record], baselines: Map
                     f"distribution in {indication}; add it to the record or to the assumptions",
                     code="PC-SIMULATOR-35",
                 )
+
+
+def _check_never(references: Iterable[_Reference], assumptions: Assumptions) -> None:
+    """Require that each rule acts on somebody, and leaves its technique to somebody."""
+    for technique, rule in assumptions.never.items():
+        own = [held for held in references if held.find_places(technique)]
+        if any(not held.treated[place].any() for held in own for place in held.find_places(technique)):
+            raise SettingsError(
+                f"never['{technique}']: nobody of an indication is left for it; make the range narrower, or give an "
+                "odds_factor above 0",
+                code="PC-SIMULATOR-39",
+            )
+        if own and not any(rule.column in held.population.baselines for held in own):
+            raise SettingsError(
+                f"never['{technique}']: {rule.column} is simulated in no indication of that technique; choose another "
+                "column",
+                code="PC-SIMULATOR-38",
+            )
 
 
 def compute_selection_probability(population: Population, referred: Referred, options: Sequence[Record]) -> Float:

@@ -56,6 +56,8 @@ def make_schemas(scenario: Scenario) -> dict[str, pa.Schema]:
     options = max(len(stratum.options) for stratum in scenario.strata.values())
     numbers = [*FACTORS, "shared", *_name_parts("effect", sums)]
     numbers += [*_name_parts("propensity", options), *_name_parts("selection", options)]
+    if scenario.assumptions.hidden_choice or scenario.assumptions.hidden_response:
+        numbers.append("hidden")
     schemas["truth"] = pa.schema(
         [
             ("episode_id", pa.string()),
@@ -188,7 +190,7 @@ def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truth
 
 
 def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
-    """Make a table from its columns; absent columns are filled with missing values."""
+    """Make a table of the columns of a layout; absent ones are filled with missing values."""
     absent = {kind for name, kind in layout.kinds.items() if name not in held}
     nothing = {kind: pa.nulls(n, layout.types[kind]) for kind in absent}
     columns = [held[name] if name in held else nothing[kind] for name, kind in layout.kinds.items()]
@@ -283,6 +285,7 @@ def _make_truth(
         "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
         "opioid_user": pa.array(treated.columns["opioid_mme"] > 0),
         "shared": pa.array(treated.shared),
+        "hidden": pa.array(screened.referred.hidden[rows]),
     }
     parts = {
         "effect": treated.effects,

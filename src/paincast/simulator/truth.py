@@ -48,9 +48,9 @@ class Truth:
     ----------
     episodes : DataFrame
         A row per episode: ``episode_id, indication, option`` (the received option), ``opioid_user``, the latent
-        factors, ``shared`` (contribution of site and year to all log odds), ``effect_0 ...`` (sums of predictors),
-        ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and of selection after
-        its trial or block).
+        factors, ``shared`` (contribution of site, year and hidden factor to all log odds), ``effect_0 ...`` (sums of
+        predictors), ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and of
+        selection after its trial or block); ``hidden``, the factor that no column shows, if it acts on anything.
     options : DataFrame
         A row per indication, option, outcome and month, with the coefficients of the log odds:
         ``intercept + strength x effect + shared_strength x shared``, and without the procedure
@@ -90,10 +90,11 @@ class Truth:
         """Compute the probabilities of episodes for all or some of the eligible techniques, outcomes and months.
 
         For the received technique, ``probability`` is the probability under the received approach, from which the
-        outcome was drawn; for another technique it is averaged over its approaches, weighted by propensity. Opioid
-        reduction applies to opioid users; relief duration is the probability that the pain response holds at every
-        visit up to the month. ``control_probability`` is that without any procedure, missing where the evidence gives
-        none. All are those of patients who are alive at the month.
+        outcome was drawn; for another technique it is averaged over its approaches, weighted by propensity (by the mean
+        propensities where a patient would never get it). Opioid reduction applies to opioid users; relief duration is
+        the probability that the pain response holds at every visit up to the month. ``control_probability`` is that
+        without any procedure, missing where the evidence gives none. All are those of patients who are alive at the
+        month.
 
         Parameters
         ----------
@@ -146,6 +147,8 @@ class Truth:
     def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame, by_approach: bool) -> pd.DataFrame:
         received, places = episodes["option"].to_numpy(), rows["option"].to_numpy()
         weight = np.array([episodes[f"propensity_{option}"].to_numpy(float) for option in places])
+        average = np.maximum(weight.mean(axis=1, keepdims=True), np.finfo(float).tiny)
+        weight = np.where(weight.any(axis=0), weight, average)
         weight /= weight.sum(axis=0)
         is_received = np.isin(received, places)
         weight[:, is_received] = received[is_received] == places[:, None]
