@@ -68,8 +68,21 @@ def test_simulate_refers_patients_of_an_indication(tell, tmp_path):
     assert cohort.details["patients_per_indication"] == 300
 
 
+def test_simulate_keeps_who_was_not_treated(tell, tmp_path):
+    arguments = ["--indication", "lumbar_facet", "--patients", "300", "--keep-untreated", "--no-progress"]
+    code, out, err = tell("simulate", "-o", "cohort", *arguments)
+    assert (code, err) == (0, "")
+    counts = load_cohort(tmp_path / "cohort").episodes["technique"].value_counts()
+    assert counts["no_procedure"] > counts["facet_rfa"]
+    assert f"  no_procedure: {counts['no_procedure']} episodes" in out
+
+
 def test_simulate_counts_either_episodes_or_patients(tell, tmp_path):
-    for mixed in (["--technique", "facet_rfa", "--patients", "20"], ["--episodes", "20", "--indication", "crps"]):
+    for mixed in (
+        ["--technique", "facet_rfa", "--patients", "20"],
+        ["--episodes", "20", "--indication", "crps"],
+        ["--episodes", "20", "--keep-untreated"],
+    ):
         code, _, err = tell("simulate", "-o", "cohort", *mixed)
         assert code == 2
         assert "--technique and --episodes, or --indication and --patients" in err

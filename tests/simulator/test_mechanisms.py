@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from paincast.evidence import load_record
 from paincast.simulator import Assumptions, documented_correlations
-from paincast.simulator.block import screen_block, treat_option
+from paincast.simulator.block import follow_option, screen_block
 from paincast.simulator.course.events import Risk, compute_any_complication, list_risks
 from paincast.simulator.course.response import PAIN, compute_effects, compute_shared, scale_curve
 from paincast.simulator.course.visit_process import compute_loss, compute_missingness_factor, draw_observed
@@ -285,7 +285,7 @@ def test_events_come_evenly_within_their_window(radicular: Drawn, failed_back: D
 
 def test_what_happens_to_the_first_does_not_depend_on_how_many_follow(scenario: Scenario) -> None:
     whole, part = (
-        treat_option(drawn.scenario, drawn.stratum, drawn.screened, 0, n)
+        follow_option(drawn.scenario, drawn.stratum, drawn.screened, 0, n)
         for drawn, n in ((draw_block(scenario, "failed_back_surgery", 3, 2_000, treat=False), n) for n in (None, 100))
     )
     for name in ("rows", "shared", "death_month", "guidance", "seen", "pain"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paincast.cli.printing import echo
-from paincast.schema import INDICATIONS, TECHNIQUES
+from paincast.schema import INDICATIONS, NO_PROCEDURE, TECHNIQUES
 from paincast.settings import PATIENTS_PER_INDICATION, SCENARIOS, CohortSettings
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ _DEFAULTS = CohortSettings()
     f"{PATIENTS_PER_INDICATION}.",
 )
 @click.option(
+    "--keep-untreated",
+    is_flag=True,
+    help="With --indication or --patients: also keep those who do not pass a trial or block, as no_procedure.",
+)
+@click.option(
     "--scenario",
     default=_DEFAULTS.scenario,
     show_default=True,
@@ -73,6 +78,7 @@ def simulate(
     episodes: int | None,
     indications: tuple[str, ...],
     patients: int | None,
+    keep_untreated: bool,
     scenario: str,
     seed: int,
     report: Path | None,
@@ -94,7 +100,7 @@ def simulate(
     from paincast.cli.progress import show_progress
     from paincast.simulator import write_cohort, write_referrals
 
-    by_technique, by_indication = bool(techniques or episodes), bool(indications or patients)
+    by_technique, by_indication = bool(techniques or episodes), bool(indications or patients or keep_untreated)
     if by_technique and by_indication:
         raise click.UsageError("give --technique and --episodes, or --indication and --patients, not both")
     with show_progress("simulating", "episodes", is_wanted=progress) as shown:
@@ -103,6 +109,7 @@ def simulate(
                 out,
                 indications=indications or None,
                 patients_per_indication=patients or PATIENTS_PER_INDICATION,
+                keep_untreated=keep_untreated,
                 scenario=scenario,
                 seed=seed,
                 progress=shown,
@@ -124,11 +131,12 @@ def simulate(
 
 
 def _count_episodes(manifest: Mapping[str, Any]) -> dict[str, int]:
-    """Count the episodes of each technique by the funnel of a simulated cohort."""
+    """Count the episodes of each technique, and those without a procedure, by the funnel of a simulated cohort."""
     counts = dict.fromkeys(manifest["details"]["techniques"], 0)
     for row in manifest["details"]["funnel"]:
         counts[row["technique"]] += row["treated"]
-    return counts
+    untreated = manifest["n_episodes"] - sum(counts.values())
+    return {**counts, NO_PROCEDURE: untreated} if untreated else counts
 
 
 def _write_report(cohort: Path, path: Path) -> None:

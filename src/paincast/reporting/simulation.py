@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from paincast.evidence.figures import Record
 from paincast.files import atomic_file
 from paincast.reporting.figures import simulation as plots
 from paincast.reporting.page import Figure, Section, write_page
+from paincast.schema import NO_PROCEDURE
 from paincast.simulator import Truth, documented_correlations, simulate_cohort, simulate_referrals
 from paincast.simulator.course.response import scale_curve
 
@@ -59,10 +61,21 @@ def report_simulation(folder: str | Path, path: str | Path) -> int:
         If the folder is no cohort or its truth is missing or changed.
     """
     cohort, truth = _read_part(Path(folder))
+    cohort = _leave_out_untreated(cohort)
     text = write_report(cohort, truth.expand(outcome="pain_response"), truth.propensity)
     with atomic_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return len(cohort.episodes)
+
+
+def _leave_out_untreated(cohort: Cohort) -> Cohort:
+    """Keep the episodes with a procedure: there are no published figures of the others."""
+    episodes = cohort.episodes[cohort.episodes["technique"] != NO_PROCEDURE].reset_index(drop=True)
+    visits, events = (
+        table[table["episode_id"].isin(episodes["episode_id"])].reset_index(drop=True)
+        for table in (cohort.visits, cohort.events)
+    )
+    return replace(cohort, episodes=episodes, visits=visits, events=events)
 
 
 def _read_part(folder: Path) -> tuple[Cohort, Truth]:
@@ -80,7 +93,12 @@ def _read_part(folder: Path) -> tuple[Cohort, Truth]:
         )
     world = {name: details[name] for name in ("scenario", "seed")}
     if "indications" in details:
-        return simulate_referrals(indications=details["indications"], patients_per_indication=MOST_EPISODES, **world)
+        return simulate_referrals(
+            indications=details["indications"],
+            patients_per_indication=MOST_EPISODES,
+            keep_untreated=details["keep_untreated"],
+            **world,
+        )
     return simulate_cohort(techniques=details["techniques"], episodes_per_technique=MOST_EPISODES, **world)
 
 

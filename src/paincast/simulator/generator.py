@@ -33,7 +33,7 @@ from paincast.simulator.population.funnel import (
     count_episodes,
     describe_funnel,
 )
-from paincast.simulator.scenario import Scenario, build_scenario
+from paincast.simulator.scenario import Scenario, build_scenario, require_control
 from paincast.simulator.stream import SimulationTask, stream_tables
 from paincast.simulator.tables import Tables
 from paincast.simulator.truth import Truth, list_options
@@ -114,6 +114,7 @@ def simulate_referrals(
     *,
     indications: Sequence[str] | None = None,
     patients_per_indication: int = PATIENTS_PER_INDICATION,
+    keep_untreated: bool = False,
     scenario: str = "literature",
     seed: int = 20260101,
     progress: Progress = SILENT,
@@ -130,8 +131,12 @@ def simulate_referrals(
     indications : sequence of str, optional
         Indications; by default all for which a technique can be simulated.
     patients_per_indication : int
-        Referred patients of each indication. Some have a second episode; those who do not pass the trial or block of
-        their option are counted in the funnel, and are not in the cohort.
+        Referred patients of each indication. Some have a second episode.
+    keep_untreated : bool
+        Keep those who do not pass the trial or block of their option: their ``technique`` is ``no_procedure``, the one
+        they were to have stands in ``intended_technique``, which no model sees, with the result of the trial or block.
+        Their outcomes are drawn with the truth's probability without the procedure, and the only event is death. By
+        default they are counted in the funnel, and are not in the cohort.
     scenario, seed, progress, assumptions
         As in :func:`simulate_cohort`.
 
@@ -153,7 +158,8 @@ def simulate_referrals(
     >>> cohort.episodes["technique"].value_counts(normalize=True).round(1).to_dict()
     {'epidural_steroid_injection': 0.8, 'nerve_root_block': 0.2}
     """
-    return _simulate(_order_patients(indications, patients_per_indication, scenario, seed, assumptions), progress)
+    order = _order_patients(indications, patients_per_indication, keep_untreated, scenario, seed, assumptions)
+    return _simulate(order, progress)
 
 
 def write_cohort(
@@ -209,6 +215,7 @@ def write_referrals(
     *,
     indications: Sequence[str] | None = None,
     patients_per_indication: int = PATIENTS_PER_INDICATION,
+    keep_untreated: bool = False,
     scenario: str = "literature",
     seed: int = 20260101,
     assumptions: Assumptions | None = None,
@@ -220,7 +227,7 @@ def write_referrals(
 
     Parameters
     ----------
-    indications, patients_per_indication
+    indications, patients_per_indication, keep_untreated
         As in :func:`simulate_referrals`.
     path, scenario, seed, assumptions, workers, chunk_blocks, progress
         As in :func:`write_cohort`.
@@ -239,7 +246,7 @@ def write_referrals(
     OutputError
         If the folder cannot be written.
     """
-    order = _order_patients(indications, patients_per_indication, scenario, seed, assumptions)
+    order = _order_patients(indications, patients_per_indication, keep_untreated, scenario, seed, assumptions)
     return _write(path, order, workers, chunk_blocks, progress)
 
 
@@ -263,12 +270,13 @@ def _order_episodes(
     prepared = build_scenario({name for record in records for name in record.indications}, scenario, settings)
     quotas = allocate_episodes(prepared, selected, episodes_per_technique)
     asked = {"episodes_per_technique": int(episodes_per_technique), "techniques": list(selected)}
-    return _make_order(prepared, records, quotas, seed, asked)
+    return _make_order(prepared, records, quotas, seed, asked, keep_untreated=False)
 
 
 def _order_patients(
     indications: Sequence[str] | None,
     patients_per_indication: int,
+    keep_untreated: bool,
     scenario: str,
     seed: int,
     assumptions: Assumptions | None,
@@ -282,22 +290,42 @@ def _order_patients(
     treated = {record.technique for record in records}
     asked = {
         "patients_per_indication": int(patients_per_indication),
+        "keep_untreated": bool(keep_untreated),
         "indications": list(selected),
         "techniques": [technique for technique in TECHNIQUES if technique in treated],
     }
-    return _make_order(prepared, records, allocate_patients(prepared, patients_per_indication), seed, asked)
+    if keep_untreated:
+        require_control(prepared)
+    quotas = allocate_patients(prepared, patients_per_indication)
+    return _make_order(prepared, records, quotas, seed, asked, keep_untreated=bool(keep_untreated))
 
 
 def _make_order(
-    scenario: Scenario, records: tuple[Record, ...], quotas: Quotas, seed: int, asked: dict[str, Any]
+    scenario: Scenario,
+    records: tuple[Record, ...],
+    quotas: Quotas,
+    seed: int,
+    asked: dict[str, Any],
+    *,
+    keep_untreated: bool,
 ) -> _Order:
     return _Order(
         records=records,
         task=SimulationTask(
-            scenario=scenario, quotas=quotas, seed=int(seed), workers=count_cores(), chunk_blocks=CHUNK_BLOCKS
+            scenario=scenario,
+            quotas=quotas,
+            keep_untreated=keep_untreated,
+            seed=int(seed),
+            workers=count_cores(),
+            chunk_blocks=CHUNK_BLOCKS,
         ),
         expected=sum(
-            count_episodes(quota, scenario.strata[indication], scenario.assumptions.repeat_share)
+            count_episodes(
+                quota,
+                scenario.strata[indication],
+                scenario.assumptions.repeat_share,
+                keep_untreated=keep_untreated,
+            )
             for indication, wanted in quotas.items()
             for quota in wanted
         ),
@@ -346,6 +374,7 @@ def _write(
         path,
         order.task.scenario,
         _follow(order, funnel, progress),
+        keep_untreated=order.task.keep_untreated,
         sources=list_citations(order.records),
         describe=lambda: _describe(order, funnel),
     )

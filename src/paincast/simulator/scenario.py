@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paincast.errors import SettingsError
+from paincast.errors import RefusalError, SettingsError
 from paincast.evidence.figures import Record, Survival
 from paincast.evidence.records import load_records
 from paincast.schema import INDICATIONS
@@ -155,6 +155,25 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
                 models[record.id] = _solve(record, references[record.indication], name, assumptions)
     strata = {indication: _make_stratum(references[indication], models, name, assumptions) for indication in options}
     return Scenario(assumptions=assumptions, name=name, sites=sites, strata=strata)
+
+
+def require_control(scenario: Scenario) -> None:
+    """Require that the response without the procedure is known of each option that some do not get.
+
+    Raises
+    ------
+    RefusalError
+        If the evidence does not give it.
+    """
+    for indication, stratum in scenario.strata.items():
+        for option in stratum.options:
+            models = option.model.by_outcome.values()
+            if option.stage and not all(np.isfinite(model.control_intercepts).all() for model in models):
+                raise RefusalError(
+                    f"keep_untreated: the evidence does not tell how patients with {indication} respond without "
+                    f"{option.record.technique}; simulate those treated alone",
+                    code="PC-SIMULATOR-40",
+                )
 
 
 def _draw_reference(

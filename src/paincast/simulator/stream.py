@@ -18,8 +18,8 @@ from paincast.simulator.block import (
     Screened,
     count_patients,
     count_rows_before,
+    follow_option,
     screen_block,
-    treat_option,
 )
 from paincast.simulator.population.funnel import Funnel, Quota, Quotas, count_referrals, cut_block
 from paincast.simulator.scenario import Scenario
@@ -35,6 +35,8 @@ class SimulationTask(NamedTuple):
         Fixed quantities.
     quotas : mapping of str to sequence of Quota
         What is wanted of each indication.
+    keep_untreated : bool
+        Whether those who do not pass a trial or block are followed, too.
     seed : int
         Seed of the cohort.
     workers : int
@@ -45,6 +47,7 @@ class SimulationTask(NamedTuple):
 
     scenario: Scenario
     quotas: Quotas
+    keep_untreated: bool
     seed: int
     workers: int
     chunk_blocks: int
@@ -64,14 +67,14 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
     ------
     dict of str to Table
     """
-    layouts = make_layouts(task.scenario)
+    layouts = make_layouts(task.scenario, keep_untreated=task.keep_untreated)
     pending: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(task.workers) as pool:
         for indication in INDICATIONS:
             left = {quota: quota.n for quota in task.quotas.get(indication, ())}
             for number, screened in _screen_blocks(task, indication, left, pool):
-                for option, n in _take_first(indication, screened, left, funnel):
-                    future = pool.submit(_treat, task.scenario, indication, screened, option, n, number, layouts)
+                for part in _take_first(indication, screened, left, funnel, keep_untreated=task.keep_untreated):
+                    future = pool.submit(_follow, task.scenario, indication, screened, part, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
                     yield pending.popleft().result()
@@ -109,10 +112,16 @@ def _screen(scenario: Scenario, indication: str, seed: int, number: int) -> Scre
     return screen_block(scenario, scenario.strata[indication], np.random.default_rng(sequence), count_patients(number))
 
 
+class _Part(NamedTuple):
+    place: int
+    is_treated: bool
+    n: int
+
+
 def _take_first(
-    indication: str, screened: Screened, left: dict[Quota, int], funnel: Funnel
-) -> Iterator[tuple[int, int]]:
-    """Take the first rows of a block that each quota still needs, and yield the number of treated per option."""
+    indication: str, screened: Screened, left: dict[Quota, int], funnel: Funnel, *, keep_untreated: bool
+) -> Iterator[_Part]:
+    """Take the first rows of a block that each quota still needs, and yield how many of each option there are."""
     for quota in left:
         if not left[quota]:
             continue
@@ -120,21 +129,23 @@ def _take_first(
         left[quota] -= counted
         funnel.add(indication, screened, quota.places, until)
         for place in quota.places:
-            n = int((screened.goes_on[:until] & (screened.chosen[:until] == place)).sum())
-            if n:
-                funnel.keep(indication, place, n)
-                yield place, n
+            goes_on = screened.goes_on[:until][screened.chosen[:until] == place]
+            treated = int(goes_on.sum())
+            funnel.keep(indication, place, treated)
+            if treated:
+                yield _Part(place=place, is_treated=True, n=treated)
+            if keep_untreated and treated < len(goes_on):
+                yield _Part(place=place, is_treated=False, n=len(goes_on) - treated)
 
 
-def _treat(
+def _follow(
     scenario: Scenario,
     indication: str,
     screened: Screened,
-    place: int,
-    n: int,
+    part: _Part,
     number: int,
     layouts: Mapping[str, Layout],
 ) -> Tables:
     stratum = scenario.strata[indication]
-    treated = treat_option(scenario, stratum, screened, place, n)
-    return make_tables(scenario, stratum, screened, treated, count_rows_before(number), layouts)
+    followed = follow_option(scenario, stratum, screened, part.place, part.n, is_treated=part.is_treated)
+    return make_tables(scenario, stratum, screened, followed, count_rows_before(number), layouts)

@@ -54,6 +54,17 @@ class OutcomeModels(NamedTuple):
     months: tuple[float, ...]
     by_outcome: Mapping[str, OutcomeModel]
 
+    @property
+    def without_procedure(self) -> OutcomeModels:
+        """The models of the same patients without the procedure."""
+        return OutcomeModels(
+            months=self.months,
+            by_outcome={
+                outcome: model._replace(strength=model.control_strength, intercepts=model.control_intercepts)
+                for outcome, model in self.by_outcome.items()
+            },
+        )
+
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
     """Validate the published response curve and shift it to the scenario.

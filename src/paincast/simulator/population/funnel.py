@@ -64,10 +64,10 @@ def count_referrals(quota: Quota, left: int, stratum: Stratum, repeat_share: flo
     return left / sum(float(stratum.uptake[place]) for place in quota.places)
 
 
-def count_episodes(quota: Quota, stratum: Stratum, repeat_share: float) -> float:
+def count_episodes(quota: Quota, stratum: Stratum, repeat_share: float, *, keep_untreated: bool) -> float:
     """Compute the expected number of episodes that a quota gives."""
     if quota.of_patients:
-        return quota.n * (1.0 + repeat_share) * float(stratum.uptake.sum())
+        return quota.n * (1.0 + repeat_share) * (1.0 if keep_untreated else float(stratum.uptake.sum()))
     return quota.n
 
 
