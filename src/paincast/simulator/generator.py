@@ -65,7 +65,7 @@ def simulate_cohort(
     eligible for the indication is chosen for each patient with a known probability; some patients do not pass its trial
     or block; the first treated episodes of each technique are kept until the requested number is reached. Episodes of a
     technique therefore do not depend on the other requested techniques, and a smaller cohort with the same seed is a
-    subset of a larger cohort.
+    subset of a larger cohort. To compare techniques, use :func:`simulate_referrals`, which keeps their proportions.
 
     Parameters
     ----------
