@@ -20,6 +20,7 @@ from paincast.simulator.population.choice import (
     rank_techniques,
     withhold,
 )
+from paincast.simulator.population.marginals import Columns
 from paincast.simulator.population.referral import make_columns
 from paincast.simulator.scenario import Scenario, build_scenario
 
@@ -46,13 +47,16 @@ def _estimate_slope(chosen: NDArray[Any], offset: NDArray[Any], covariate: NDArr
     return float(coefficients[1]), float(np.sqrt(np.linalg.inv(information)[1, 1]))
 
 
-def _reckon_without(drawn: Drawn) -> NDArray[Any]:
-    """Compute the propensity as it would be if the factor did not act."""
+def _make_choice_columns(drawn: Drawn, assumptions: Assumptions) -> Columns:
+    names = name_choice_columns([option.record for option in drawn.stratum.options], assumptions)
+    return make_columns(drawn.stratum.population, drawn.screened.referred, assumptions, names=names)
+
+
+def _compute_propensity(drawn: Drawn, assumptions: Assumptions) -> NDArray[Any]:
+    """Compute the propensity of the same patients under other settings."""
     records = [option.record for option in drawn.stratum.options]
-    plain = replace(drawn.scenario.assumptions, hidden_choice=0.0)
-    referred = drawn.screened.referred
-    columns = make_columns(drawn.stratum.population, referred, plain, names=name_choice_columns(records, plain))
-    return compute_propensity(columns, referred, records, drawn.scenario.sites, plain)
+    columns = _make_choice_columns(drawn, assumptions)
+    return compute_propensity(columns, drawn.screened.referred, records, drawn.scenario.sites, assumptions)
 
 
 def test_the_hidden_factor_is_independent_of_what_comes_before_the_choice(hidden: Drawn) -> None:
@@ -75,7 +79,10 @@ def test_the_hidden_factor_moves_the_choice_by_its_strength(hidden: Drawn, radic
         "nerve_root_block"
     ]
     for drawn, strength in ((hidden, CHOICE), (radicular, 0.0)):
-        without, factor = _reckon_without(drawn)[is_second].sum(axis=0), drawn.screened.referred.hidden
+        without, factor = (
+            _compute_propensity(drawn, Assumptions())[is_second].sum(axis=0),
+            drawn.screened.referred.hidden,
+        )
         moved = logit(drawn.screened.propensity[is_second].sum(axis=0).astype(float)) - logit(without.astype(float))
         assert moved == pytest.approx(strength * factor, abs=2e-5)
         chosen = is_second[drawn.screened.chosen]
@@ -128,23 +135,22 @@ def test_no_column_shows_the_hidden_factor() -> None:
     assert one.equals(two)
 
 
-def test_a_technique_that_is_never_chosen_for_some_is_not(scenario: Scenario) -> None:
-    drawn = {}
+def test_a_technique_that_is_never_chosen_for_some_is_not(radicular: Drawn) -> None:
+    free, is_block = radicular.screened.propensity, 3
+    old = _make_choice_columns(radicular, radicular.scenario.assumptions)["age_years"] >= 60
+    assert 0.1 < old.mean() < 0.4
+    limited = {}
     for factor in (0.0, 0.05):
         rule = Never(column="age_years", at_least=60.0, odds_factor=factor)
-        assumed = Assumptions(never={"nerve_root_block": rule})
-        drawn[factor] = draw_block(build_scenario([DISC], "literature", assumed), DISC, 14, 20_000, treat=False)
-    free = draw_block(scenario, DISC, 14, 20_000, treat=False)
-    columns = make_columns(free.stratum.population, free.screened.referred, scenario.assumptions, names=["age_years"])
-    old = columns["age_years"] >= 60
-    assert 0.1 < old.mean() < 0.4
-    assert (drawn[0.0].screened.propensity[3, old] == 0).all()
-    assert not (drawn[0.0].screened.chosen[old] == 3).any()
-    for held in drawn.values():
-        assert held.screened.propensity.sum(axis=0) == pytest.approx(1.0, abs=1e-6)
-        assert held.screened.propensity[:, ~old] == pytest.approx(free.screened.propensity[:, ~old], abs=1e-6)
-    odds = [held.screened.propensity[3, old].astype(float) for held in (free, drawn[0.05])]
-    assert np.exp(logit(odds[1]) - logit(odds[0])) == pytest.approx(0.05, rel=1e-3)
+        limited[factor] = _compute_propensity(radicular, Assumptions(never={"nerve_root_block": rule}))
+        assert limited[factor].sum(axis=0) == pytest.approx(1.0, abs=1e-6)
+        assert limited[factor][:, ~old] == pytest.approx(free[:, ~old], abs=1e-6)
+    assert (limited[0.0][is_block, old] == 0).all()
+    assert not (draw_choice(limited[0.0], np.random.default_rng(2))[old] == is_block).any()
+    before, after = (logit(held[is_block, old].astype(float)) for held in (free, limited[0.05]))
+    assert np.exp(after - before) == pytest.approx(0.05, rel=1e-3)
+    randomised = replace(Assumptions(never={"nerve_root_block": rule}, hidden_choice=1.0), assignment="randomised")
+    assert _compute_propensity(radicular, randomised).std(axis=1).max() < 1e-6
 
 
 def test_who_would_be_left_without_a_technique_chooses_freely(scenario: Scenario) -> None:
