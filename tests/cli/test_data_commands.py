@@ -56,6 +56,42 @@ def test_simulate_writes_a_cohort_with_its_truth_beside_it(tell, tmp_path):
     assert (tmp_path / "cohort" / "cohort.json").read_text() == first
 
 
+def test_simulate_refers_patients_of_an_indication(tell, tmp_path):
+    arguments = ["simulate", "-o", "cohort", "--indication", "knee_osteoarthritis", "--seed", "4", "--no-progress"]
+    code, out, err = tell(*arguments, "--patients", "300")
+    assert (code, err) == (0, "")
+    cohort = load_cohort(tmp_path / "cohort")
+    counts = cohort.episodes["technique"].value_counts()
+    assert len(counts) == 3
+    for technique, n in counts.items():
+        assert f"  {technique}: {n} episodes" in out
+    assert cohort.details["patients_per_indication"] == 300
+
+
+def test_simulate_keeps_who_was_not_treated(tell, tmp_path):
+    arguments = ["--indication", "lumbar_facet", "--patients", "300", "--keep-untreated", "--no-progress"]
+    code, out, err = tell("simulate", "-o", "cohort", *arguments)
+    assert (code, err) == (0, "")
+    counts = load_cohort(tmp_path / "cohort").episodes["technique"].value_counts()
+    assert counts["no_procedure"] > counts["facet_rfa"]
+    assert f"  no_procedure: {counts['no_procedure']} episodes" in out
+
+
+def test_simulate_counts_either_episodes_or_patients(tell, tmp_path):
+    for mixed in (
+        ["--technique", "facet_rfa", "--patients", "20"],
+        ["--episodes", "20", "--indication", "crps"],
+        ["--episodes", "20", "--keep-untreated"],
+    ):
+        code, _, err = tell("simulate", "-o", "cohort", *mixed)
+        assert code == 2
+        assert "--technique and --episodes, or --indication and --patients" in err
+    code, _, err = tell("simulate", "-o", "cohort", "--indication", "cancer_pain")
+    assert code == 2
+    assert "PC-SIMULATOR-05" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_simulate_refuses_what_has_no_evidence(tell, tmp_path):
     code, _, err = tell("simulate", "-o", "cohort", "--technique", "bariatric_embolization")
     assert code == 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from paincast.errors import RefusalError
 from paincast.reporting import simulation
-from paincast.simulator import Assumptions, write_cohort
+from paincast.simulator import Assumptions, write_cohort, write_referrals
 
 ARGUMENTS = ["simulate", "-o", "cohort", "--technique", "facet_rfa", "--episodes", "60", "--seed", "4", "--no-progress"]
 
@@ -52,3 +53,16 @@ def test_a_large_cohort_of_other_assumptions_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(simulation, "MOST_EPISODES", 10)
     with pytest.raises(RefusalError, match=r"changed assumptions \(loss_share\); simulate at most 10 episodes"):
         simulation.report_simulation(tmp_path / "cohort", tmp_path / "report.html")
+
+
+def test_of_referred_patients_the_first_are_shown_if_treated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = []
+    monkeypatch.setattr(simulation, "write_report", lambda cohort, *_: pages.append(cohort) or "")
+    monkeypatch.setattr(simulation, "MOST_EPISODES", 200)
+    for n in (200, 300):
+        folder = tmp_path / str(n)
+        write_referrals(folder, indications=["lumbar_facet"], patients_per_indication=n, keep_untreated=True, seed=4)
+        simulation.report_simulation(folder, tmp_path / "page.html")
+    assert set(pages[0].episodes["technique"]) == {"facet_joint_injection", "facet_rfa"}
+    assert pages[0].visits["episode_id"].isin(pages[0].episodes["episode_id"]).all()
+    pd.testing.assert_frame_equal(pages[1].episodes, pages[0].episodes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paincast.simulator.assumptions import Assumptions
-from paincast.simulator.block import Screened, Treated, screen_block, treat_option
+from paincast.simulator.block import Followed, Screened, follow_option, screen_block
 from paincast.simulator.scenario import Option, Scenario, Stratum, build_scenario
 
 N_PATIENTS = 60_000
@@ -22,7 +22,7 @@ class Drawn:
     scenario: Scenario
     stratum: Stratum
     screened: Screened
-    treated: dict[str, Treated]
+    treated: dict[str, Followed]
 
     def option(self, name: str) -> Option:
         return self.stratum.options[self.treated[name].place]
@@ -34,7 +34,7 @@ def draw_block(
     stratum = scenario.strata[indication]
     screened = screen_block(scenario, stratum, np.random.default_rng(seed), n_patients)
     treated = {
-        name_option(option): treat_option(scenario, stratum, screened, place)
+        name_option(option): follow_option(scenario, stratum, screened, place)
         for place, option in enumerate(stratum.options if treat else ())
     }
     return Drawn(scenario=scenario, stratum=stratum, screened=screened, treated=treated)

@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from paincast.evidence import load_record
 from paincast.simulator import Assumptions, documented_correlations
-from paincast.simulator.block import screen_block, treat_option
+from paincast.simulator.block import follow_option, screen_block
 from paincast.simulator.course.events import Risk, compute_any_complication, list_risks
 from paincast.simulator.course.response import PAIN, compute_effects, compute_shared, scale_curve
 from paincast.simulator.course.visit_process import compute_loss, compute_missingness_factor, draw_observed
@@ -192,13 +192,13 @@ def test_choice_is_confounded_and_known(failed_back: Drawn) -> None:
     chosen, pain = screened.chosen == scs, columns["pain_nrs"]
     assert pain[chosen].mean() > pain[~chosen].mean() + 0.1
     assert screened.propensity.sum(axis=0) == pytest.approx(1.0, abs=1e-6)
-    site = screened.referred.site
-    again = compute_propensity(columns, site, records, scenario.sites, scenario.assumptions)
+    referred = screened.referred
+    again = compute_propensity(columns, referred, records, scenario.sites, scenario.assumptions)
     assert (again == screened.propensity).all()
     stronger = replace(scenario.assumptions, confounding_strength=2.0)
-    assert compute_propensity(columns, site, records, scenario.sites, stronger)[0].std() > 1.3 * again[0].std()
+    assert compute_propensity(columns, referred, records, scenario.sites, stronger)[0].std() > 1.3 * again[0].std()
     randomised = replace(scenario.assumptions, assignment="randomised")
-    assert compute_propensity(columns, site, records, scenario.sites, randomised).std(axis=1).max() < 1e-6
+    assert compute_propensity(columns, referred, records, scenario.sites, randomised).std(axis=1).max() < 1e-6
 
 
 def test_confounding_bites_and_the_true_propensity_heals_it(radicular: Drawn) -> None:
@@ -227,7 +227,7 @@ def _average_over_referred(drawn: Drawn, name: str, month: int) -> float:
     option, referred, scenario = drawn.option(name), drawn.screened.referred, drawn.scenario
     columns = make_columns(drawn.stratum.population, referred, scenario.assumptions)
     predictor = compute_effects(option.record, columns, scenario.assumptions)
-    predictor = predictor + compute_shared(scenario.sites, referred.site, referred.year, scenario.assumptions)
+    predictor = predictor + compute_shared(scenario.sites, referred, scenario.assumptions)
     return float(expit(option.model.by_outcome[PAIN].intercepts[month] + predictor).mean())
 
 
@@ -285,7 +285,7 @@ def test_events_come_evenly_within_their_window(radicular: Drawn, failed_back: D
 
 def test_what_happens_to_the_first_does_not_depend_on_how_many_follow(scenario: Scenario) -> None:
     whole, part = (
-        treat_option(drawn.scenario, drawn.stratum, drawn.screened, 0, n)
+        follow_option(drawn.scenario, drawn.stratum, drawn.screened, 0, n)
         for drawn, n in ((draw_block(scenario, "failed_back_surgery", 3, 2_000, treat=False), n) for n in (None, 100))
     )
     for name in ("rows", "shared", "death_month", "guidance", "seen", "pain"):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from paincast.cli.printing import echo
-from paincast.schema import TECHNIQUES
-from paincast.settings import SCENARIOS, CohortSettings
+from paincast.schema import INDICATIONS, NO_PROCEDURE, TECHNIQUES
+from paincast.settings import PATIENTS_PER_INDICATION, SCENARIOS, CohortSettings
 
 if TYPE_CHECKING:
     from paincast.profiling import Profile
@@ -32,10 +33,27 @@ _DEFAULTS = CohortSettings()
 )
 @click.option(
     "--episodes",
-    default=_DEFAULTS.episodes_per_technique,
-    show_default=True,
     type=click.IntRange(1),
-    help="Episodes per technique.",
+    help=f"Episodes per technique: for models of one technique. Default: {_DEFAULTS.episodes_per_technique}.",
+)
+@click.option(
+    "--indication",
+    "indications",
+    multiple=True,
+    type=click.Choice(INDICATIONS),
+    metavar="NAME",
+    help="Indication to simulate, with every technique as often as it is chosen; may be repeated.",
+)
+@click.option(
+    "--patients",
+    type=click.IntRange(1),
+    help="Referred patients per indication: for comparisons of techniques. Default with --indication: "
+    f"{PATIENTS_PER_INDICATION}.",
+)
+@click.option(
+    "--keep-untreated",
+    is_flag=True,
+    help="With --indication or --patients: also keep those who do not pass a trial or block, as no_procedure.",
 )
 @click.option(
     "--scenario",
@@ -57,7 +75,10 @@ _DEFAULTS = CohortSettings()
 def simulate(
     out: Path,
     techniques: tuple[str, ...],
-    episodes: int,
+    episodes: int | None,
+    indications: tuple[str, ...],
+    patients: int | None,
+    keep_untreated: bool,
     scenario: str,
     seed: int,
     report: Path | None,
@@ -65,30 +86,57 @@ def simulate(
 ) -> None:
     """Simulate a cohort from published evidence, and write its truth next to it.
 
+    With --technique and --episodes each technique has the same number of episodes. With --indication and --patients
+    patients are referred, and techniques are as frequent as they are chosen.
+
     Rows are written as they are simulated, so ten million episodes need no more memory than one million.
 
     \b
     Examples:
       paincast simulate --technique facet_rfa --technique si_joint_rfa --episodes 500 -o data/cohorts/simulated
+      paincast simulate --indication knee_osteoarthritis --patients 5000 -o data/cohorts/referred
       paincast simulate -o data/cohorts/simulated --report
     """  # noqa: D301
     from paincast.cli.progress import show_progress
-    from paincast.simulator import write_cohort
+    from paincast.simulator import write_cohort, write_referrals
 
+    by_technique, by_indication = bool(techniques or episodes), bool(indications or patients or keep_untreated)
+    if by_technique and by_indication:
+        raise click.UsageError("give --technique and --episodes, or --indication and --patients, not both")
     with show_progress("simulating", "episodes", is_wanted=progress) as shown:
-        manifest = write_cohort(
-            out,
-            techniques=techniques or None,
-            episodes_per_technique=episodes,
-            scenario=scenario,
-            seed=seed,
-            progress=shown,
-        )
-    for technique in manifest["details"]["techniques"]:
-        echo(f"  {technique}: {episodes} episodes")
+        if by_indication:
+            manifest = write_referrals(
+                out,
+                indications=indications or None,
+                patients_per_indication=patients or PATIENTS_PER_INDICATION,
+                keep_untreated=keep_untreated,
+                scenario=scenario,
+                seed=seed,
+                progress=shown,
+            )
+        else:
+            manifest = write_cohort(
+                out,
+                techniques=techniques or None,
+                episodes_per_technique=episodes or _DEFAULTS.episodes_per_technique,
+                scenario=scenario,
+                seed=seed,
+                progress=shown,
+            )
+    for technique, n in _count_episodes(manifest).items():
+        echo(f"  {technique}: {n} episodes")
     echo(f"written: {out} ({manifest['n_episodes']} episodes, basis {manifest['basis']})")
     if report is not None:
         _write_report(out, report if report.name else out.with_name(f"{out.name}.report.html"))
+
+
+def _count_episodes(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Count the episodes of each technique, and those without a procedure, by the funnel of a simulated cohort."""
+    counts = dict.fromkeys(manifest["details"]["techniques"], 0)
+    for row in manifest["details"]["funnel"]:
+        counts[row["technique"]] += row["treated"]
+    untreated = manifest["n_episodes"] - sum(counts.values())
+    return {**counts, NO_PROCEDURE: untreated} if untreated else counts
 
 
 def _write_report(cohort: Path, path: Path) -> None:

@@ -146,10 +146,10 @@ def _extend_episodes(
     own: Mapping[str, Instrument],
     predictors: Mapping[str, Column],
 ) -> Mapping[str, Column]:
-    technique, indication = EPISODES["technique"], EPISODES["indication"]
+    own_names = {"technique": techniques, "intended_technique": techniques, "indication": indications}
     named = {
-        "technique": replace(technique, categories=(*technique.categories, *techniques)),
-        "indication": replace(indication, categories=(*indication.categories, *indications)),
+        name: replace(EPISODES[name], categories=(*EPISODES[name].categories, *names))
+        for name, names in own_names.items()
     }
     scores = {name: score_column(instrument) for name, instrument in own.items()}
     return MappingProxyType({**EPISODES, **named, **scores, **predictors})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from paincast.evidence.figures import Record
 from paincast.files import atomic_file
 from paincast.reporting.figures import simulation as plots
 from paincast.reporting.page import Figure, Section, write_page
-from paincast.simulator import Truth, documented_correlations, simulate_cohort
+from paincast.schema import NO_PROCEDURE
+from paincast.simulator import Truth, documented_correlations, simulate_cohort, simulate_referrals
 from paincast.simulator.course.response import scale_curve
 
 NOTE = (
@@ -28,7 +30,7 @@ NOTE = (
 )
 
 MOST_EPISODES = 10_000
-"""Most episodes of a technique that are shown."""
+"""Most episodes of a technique, or patients of an indication, that are shown."""
 
 ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
 
@@ -36,8 +38,8 @@ ABBREVIATIONS = {"crps", "esi", "rfa", "eq5d", "nrs", "odi", "pcs"}
 def report_simulation(folder: str | Path, path: str | Path) -> int:
     """Write the report of a simulated cohort as one HTML file that needs no network.
 
-    Of a large cohort the first episodes of each technique are shown: they are simulated again from its seed, because a
-    smaller cohort of the same seed is a part of a larger one.
+    Of a large cohort the first episodes of each technique (or the first patients of each indication) are shown: they
+    are simulated again from its seed, because a smaller cohort of the same seed is a part of a larger one.
 
     Parameters
     ----------
@@ -59,29 +61,45 @@ def report_simulation(folder: str | Path, path: str | Path) -> int:
         If the folder is no cohort or its truth is missing or changed.
     """
     cohort, truth = _read_part(Path(folder))
+    cohort = _leave_out_untreated(cohort)
     text = write_report(cohort, truth.expand(outcome="pain_response"), truth.propensity)
     with atomic_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return len(cohort.episodes)
 
 
+def _leave_out_untreated(cohort: Cohort) -> Cohort:
+    """Keep the episodes with a procedure: there are no published figures of the others."""
+    episodes = cohort.episodes[cohort.episodes["technique"] != NO_PROCEDURE].reset_index(drop=True)
+    visits, events = (
+        table[table["episode_id"].isin(episodes["episode_id"])].reset_index(drop=True)
+        for table in (cohort.visits, cohort.events)
+    )
+    return replace(cohort, episodes=episodes, visits=visits, events=events)
+
+
 def _read_part(folder: Path) -> tuple[Cohort, Truth]:
     manifest = read_manifest(folder)
     details = manifest["details"]
-    if manifest["basis"] != "synthetic" or details["episodes_per_technique"] <= MOST_EPISODES:
+    asked = details.get("patients_per_indication") or details.get("episodes_per_technique", 0)
+    if manifest["basis"] != "synthetic" or asked <= MOST_EPISODES:
         return load_cohort(folder), load_whole_truth(folder)
     if details["changed_assumptions"]:
         raise RefusalError(
             f"{folder} is too large to show and was simulated with changed assumptions "
-            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique",
+            f"({', '.join(details['changed_assumptions'])}); simulate at most {MOST_EPISODES} episodes of a technique, "
+            "or patients of an indication",
             code="PC-REPORTING-02",
         )
-    return simulate_cohort(
-        techniques=details["techniques"],
-        episodes_per_technique=MOST_EPISODES,
-        scenario=details["scenario"],
-        seed=details["seed"],
-    )
+    world = {name: details[name] for name in ("scenario", "seed")}
+    if "indications" in details:
+        return simulate_referrals(
+            indications=details["indications"],
+            patients_per_indication=MOST_EPISODES,
+            keep_untreated=details["keep_untreated"],
+            **world,
+        )
+    return simulate_cohort(techniques=details["techniques"], episodes_per_technique=MOST_EPISODES, **world)
 
 
 def write_report(cohort: Cohort, probabilities: pd.DataFrame, propensity: pd.DataFrame) -> str:

@@ -7,7 +7,15 @@ Validation, the data dictionary, the MLflow signature and the grouping of SHAP v
 
 from paincast.schema.column import Column
 from paincast.schema.episodes import EPISODES
-from paincast.schema.names import COMPARATORS, EVENT_KINDS, INDICATIONS, MINIMUM_CELL, RESEARCH_MARK, TECHNIQUES
+from paincast.schema.names import (
+    COMPARATORS,
+    EVENT_KINDS,
+    INDICATIONS,
+    MINIMUM_CELL,
+    NO_PROCEDURE,
+    RESEARCH_MARK,
+    TECHNIQUES,
+)
 from paincast.schema.tables import (
     EVENTS,
     MODEL_ROLES,
@@ -24,6 +32,7 @@ __all__ = [
     "INDICATIONS",
     "MINIMUM_CELL",
     "MODEL_ROLES",
+    "NO_PROCEDURE",
     "RESEARCH_MARK",
     "TABLES",
     "TECHNIQUES",

@@ -238,6 +238,12 @@ _DECLARED: Mapping[str, Column] = by_name(
         role="process",
         label="fibrinogen",
     ),
+    _category(
+        "intended_technique",
+        TECHNIQUES,
+        "technique that was not done because its trial or block failed; the technique is then no_procedure",
+        role="process",
+    ),
 )
 
 EPISODES: Mapping[str, Column] = by_name(*_DECLARED.values(), *scores_before(_DECLARED))

@@ -25,7 +25,9 @@ refused, because no study that was read counts half relief of pain after them.""
 MINIMUM_CELL = 5
 """Minimum number of patients in a table cell, a group or a mark in a figure."""
 
-COMPARATORS = ("no_procedure", "usual_care", "placebo_injection", "psychological_therapy", "surgery")
+NO_PROCEDURE = "no_procedure"
+
+COMPARATORS = (NO_PROCEDURE, "usual_care", "placebo_injection", "psychological_therapy", "surgery")
 """Comparators that an episode may have instead of a technique; there is no response model for these."""
 
 INDICATIONS = (

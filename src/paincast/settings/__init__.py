@@ -17,6 +17,7 @@ from paincast.settings.choices import (
     MIN_RESAMPLES,
     MODEL_KINDS,
     OBSERVATION_METHODS,
+    PATIENTS_PER_INDICATION,
     SCENARIOS,
 )
 from paincast.settings.configs import find_configs
@@ -51,6 +52,7 @@ __all__ = [
     "MIN_RESAMPLES",
     "MODEL_KINDS",
     "OBSERVATION_METHODS",
+    "PATIENTS_PER_INDICATION",
     "SCENARIOS",
     "CalibrationSettings",
     "ChangeSettings",

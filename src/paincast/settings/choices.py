@@ -23,6 +23,9 @@ ALL_OUTCOMES = "all"
 
 MOST_EPISODES = 10_000_000
 LARGEST_SEED = 2**63 - 1
+PATIENTS_PER_INDICATION = 5000
+"""Default number of referred patients that are simulated of each indication."""
+
 MIN_RESAMPLES = 50
 """Minimum number of bootstrap resamples for an interval."""
 

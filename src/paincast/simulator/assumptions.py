@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from paincast.evidence.figures import Baseline
 from paincast.simulator import defaults
-from paincast.simulator.defaults import Consequence, Knots, OutcomeLink, Preference
+from paincast.simulator.defaults import Consequence, Knots, Never, OutcomeLink, Preference
 
 ASSIGNMENTS = ("confounded", "randomised")
 CORRELATIONS = ("default", "independent")
@@ -43,6 +43,16 @@ class Assumptions:
         Factor for all determinants of the choice except popularity; higher values reduce overlap.
     preferences : mapping of (technique, approach) to Preference
         Utilities of the options.
+    never : mapping of str to Never
+        Patients for whom a technique is not chosen, which takes overlap away. What it loses goes to the other
+        techniques in proportion; a patient who would be left without any chooses as if there were no rule. It does
+        nothing if the choice is randomised.
+    hidden_choice : float
+        Log odds, per standard deviation of a factor that is recorded nowhere, of choosing a technique of an indication
+        instead of the one before it in the contract. It is not multiplied by ``confounding_strength``, and does nothing
+        if the choice is randomised.
+    hidden_response : float
+        Log odds of every outcome at a visit per standard deviation of the same factor, with and without a procedure.
     guidance : mapping of str to mapping
         Shares of image guidance by technique.
     n_sites : int
@@ -114,6 +124,9 @@ class Assumptions:
     assignment: str = "confounded"
     confounding_strength: float = 1.0
     preferences: Mapping[tuple[str, str | None], Preference] = field(default_factory=lambda: defaults.PREFERENCES)
+    never: Mapping[str, Never] = field(default_factory=dict)
+    hidden_choice: float = 0.0
+    hidden_response: float = 0.0
     guidance: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: defaults.GUIDANCE)
     n_sites: int = 12
     site_habit_sd: float = 0.5

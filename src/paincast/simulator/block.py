@@ -1,11 +1,13 @@
 """Simulate a block of episodes: the mechanisms in causal order, each with a separate random stream.
 
 sites and years → patients → diagnosis and pain → choice → trial or block → course → events → observation
+
+Those who do not pass the trial or block of their option have a course without the procedure, if they are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +74,8 @@ class Screened:
         Index of the chosen option.
     goes_on : ndarray of shape (n,)
         True for treated episodes.
-    streams : tuple of Generator
-        Random stream of each option.
+    streams : tuple of (Generator, Generator)
+        Random streams of each option: of those treated, and of those who are not.
     """
 
     referred: Referred
@@ -81,17 +83,19 @@ class Screened:
     selection_probability: Float
     chosen: NDArray[np.int8]
     goes_on: Truths
-    streams: tuple[np.random.Generator, ...]
+    streams: tuple[tuple[np.random.Generator, np.random.Generator], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Treated:
-    """The first episodes of a block that received an option.
+class Followed:
+    """The first episodes of a block that received an option, or that were to receive it.
 
     Parameters
     ----------
     place : int
-        Index of the received option.
+        Index of the option.
+    is_treated : bool
+        Whether they received it; False for those who did not pass its trial or block.
     rows : ndarray of shape (n,)
         Their rows in the block.
     columns : dict of str to ndarray of shape (n,)
@@ -99,7 +103,7 @@ class Treated:
     effects : ndarray of shape (n_sums, n)
         Each sum of predictors of the indication.
     shared : ndarray of shape (n,)
-        Contribution of site and year to all log odds.
+        Contribution of site, year and hidden factor to all log odds.
     course : Course
         Outcomes and measured values.
     death_month : ndarray of shape (n,)
@@ -107,7 +111,7 @@ class Treated:
     events : Events
         Complications and consequences of treatment failure.
     guidance : ndarray of shape (n,)
-        Index of the image guidance among the names of the option's technique.
+        Index of the image guidance among the names of the option's technique; without meaning for the untreated.
     seen : ndarray of shape (n, n_months)
         True for recorded visits.
     pain : ndarray of shape (n, n_months)
@@ -119,6 +123,7 @@ class Treated:
     """
 
     place: int
+    is_treated: bool
     rows: Whole
     columns: Columns
     effects: Float
@@ -137,13 +142,14 @@ class Treated:
 
 def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator, n_patients: int) -> Screened:
     """Simulate referral with an indication, the choice of option and selection for treatment."""
-    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + len(stratum.options))
+    n_options = len(stratum.options)
+    rng_patients, rng_choice, rng_selection, *streams = rng.spawn(3 + 2 * n_options)
     assumptions, population = scenario.assumptions, stratum.population
     referred = draw_referred(population, n_patients, scenario.sites, assumptions, rng_patients)
     records = [option.record for option in stratum.options]
     names = name_choice_columns(records, assumptions)
     columns = make_columns(population, referred, assumptions, names=names)
-    propensity = compute_propensity(columns, referred.site, records, scenario.sites, assumptions)
+    propensity = compute_propensity(columns, referred, records, scenario.sites, assumptions)
     chosen = draw_choice(propensity, rng_choice)
     selection_probability = compute_selection_probability(population, referred, records)
     draws = rng_selection.random(len(chosen), dtype=np.float32)
@@ -153,38 +159,51 @@ def screen_block(scenario: Scenario, stratum: Stratum, rng: np.random.Generator,
         selection_probability=selection_probability,
         chosen=chosen,
         goes_on=draws < selection_probability[chosen, np.arange(len(chosen))],
-        streams=tuple(streams),
+        streams=tuple(zip(streams[:n_options], streams[n_options:], strict=True)),
     )
 
 
-def treat_option(scenario: Scenario, stratum: Stratum, screened: Screened, place: int, n: int | None = None) -> Treated:
+def follow_option(
+    scenario: Scenario,
+    stratum: Stratum,
+    screened: Screened,
+    place: int,
+    n: int | None = None,
+    *,
+    is_treated: bool = True,
+) -> Followed:
     """Simulate the course of the episodes that received an option, or of the first ``n``, and its observation.
 
     Every mechanism draws in the order of the episodes, so the first episodes do not depend on the number that follow.
+    The untreated are those who did not pass the trial or block of the option that was chosen: their outcomes are those
+    without the procedure, and the only event is death.
     """
     option, assumptions = stratum.options[place], scenario.assumptions
-    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = screened.streams[place].spawn(8)
-    rows = np.flatnonzero((screened.chosen == place) & screened.goes_on)[:n]
+    model, risks = (option.model, option.risks) if is_treated else (option.model.without_procedure, ())
+    stream = screened.streams[place][0 if is_treated else 1]
+    course_rng, death_rng, event_rng, guidance_rng, visit_rng, score_rng, *item_rngs = stream.spawn(8)
+    rows = np.flatnonzero((screened.chosen == place) & (screened.goes_on == is_treated))[:n]
     referred = screened.referred
     site, year = referred.site[rows], referred.year[rows]
     columns = make_columns(stratum.population, referred, assumptions, rows=rows)
     effects = np.array([compute_effects(record, columns, assumptions) for record in stratum.leads])
-    shared = compute_shared(scenario.sites, site, year, assumptions)
+    shared = compute_shared(scenario.sites, referred, assumptions, rows)
 
-    course = follow_course(option.model, effects[option.effect], shared, columns, assumptions, course_rng)
+    course = follow_course(model, effects[option.effect], shared, columns, assumptions, course_rng)
     death_month = draw_death(len(rows), stratum.survival, death_rng)
-    responded, months = course.responded, option.model.months
+    responded, months = course.responded, model.months
     seen = draw_observed(responded, months, year, death_month, assumptions, visit_rng)
     numbers = {name: values for name, values in columns.items() if values.dtype == np.float32}
-    return Treated(
+    return Followed(
         place=place,
+        is_treated=is_treated,
         rows=rows,
         columns=columns,
         effects=effects,
         shared=shared,
         course=course,
         death_month=death_month,
-        events=draw_events(option.risks, months, responded, event_rng),
+        events=draw_events(risks, months, responded, event_rng),
         guidance=_draw_guidance(list_guidance(scenario, option.record.technique), len(rows), guidance_rng),
         seen=seen,
         pain=apply_digit_preference(course, columns["pain_nrs"], assumptions, score_rng),
@@ -204,8 +223,3 @@ def list_guidance(scenario: Scenario, technique: str) -> Mapping[str, float]:
 def _draw_guidance(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> NDArray[np.int8]:
     edges = np.cumsum(list(shares.values()))[:-1].astype(np.float32)
     return np.searchsorted(edges, rng.random(n, dtype=np.float32), side="right").astype(np.int8)
-
-
-def take_rows(screened: Screened, places: Sequence[int]) -> Whole:
-    """Return the rows, in order, of episodes treated with any of the given options."""
-    return np.flatnonzero(screened.goes_on & np.isin(screened.chosen, places))

@@ -9,7 +9,7 @@ import numpy as np
 
 from paincast.errors import RefusalError, SettingsError, suggest_name
 from paincast.evidence.figures import Record
-from paincast.evidence.records import simulated_records, simulated_techniques
+from paincast.evidence.records import load_records, simulated_records, simulated_techniques
 from paincast.schema import EPISODES, EVENT_KINDS, INDICATIONS, TECHNIQUES, VISITS
 from paincast.settings import CohortSettings, check_field
 from paincast.simulator.assumptions import ASSIGNMENTS, CORRELATIONS, UNTREATED, Assumptions
@@ -87,16 +87,54 @@ def list_records(technique: str, scenario: str, *, refuse: bool = True) -> tuple
     return usable
 
 
-def check_size(episodes_per_technique: object, scenario: str, seed: object) -> None:
-    """Validate the number of episodes, scenario and seed.
+def check_indications(indications: Sequence[str] | None, scenario: str) -> tuple[str, ...]:
+    """Return the requested indications in the order of the contract; by default all with a technique to simulate.
+
+    Raises
+    ------
+    SettingsError
+        If the argument is empty or not a list, or an indication is unknown.
+    RefusalError
+        If no technique can be simulated for an indication.
+    """
+    known = {
+        name
+        for record in load_records()
+        if record.response and scenario in record.response.scenarios
+        for name in record.indications
+    }
+    simulated = tuple(name for name in INDICATIONS if name in known)
+    if indications is None:
+        return simulated
+    if isinstance(indications, str) or not indications:
+        raise SettingsError(
+            f"indications must be a list with at least one of {', '.join(simulated)}", code="PC-SIMULATOR-03"
+        )
+    for indication in indications:
+        if indication not in INDICATIONS:
+            raise SettingsError(
+                f"indication: unknown name '{indication}'; {suggest_name(indication, INDICATIONS)}",
+                code="PC-SIMULATOR-04",
+            )
+        if indication not in simulated:
+            raise RefusalError(
+                f"indication {indication} cannot be simulated: the evidence has no response curve for it in the "
+                f"scenario {scenario}; can be simulated: {', '.join(simulated)}",
+                code="PC-SIMULATOR-05",
+            )
+    return tuple(name for name in simulated if name in indications)
+
+
+def check_run(scenario: str, seed: object) -> None:
+    """Validate the scenario and the seed.
 
     Raises
     ------
     SettingsError
         If a value is not allowed.
     """
-    for name, value in {"episodes_per_technique": episodes_per_technique, "scenario": scenario, "seed": seed}.items():
-        check_field(CohortSettings, name, value)
+    check_field(CohortSettings, "scenario", scenario)
+    check_field(CohortSettings, "seed", seed)
 
 
 def check_whole(name: str, value: object, low: int) -> None:
@@ -164,6 +202,7 @@ def check_assumptions(assumptions: Assumptions) -> None:
         )
     _check_correlations(assumptions)
     _check_courses(assumptions)
+    _check_choice(assumptions)
     for technique, guidance in assumptions.guidance.items():
         if not math.isclose(sum(guidance.values()), 1.0, abs_tol=1e-6):
             raise SettingsError(
@@ -195,6 +234,8 @@ def _check_choices(assumptions: Assumptions) -> None:
         ("guidance", (kind for values in assumptions.guidance.values() for kind in values), _GUIDANCE),
         ("consequences", [name for name in assumptions.consequences if name], TECHNIQUES),
         ("consequences", (kind for values in assumptions.consequences.values() for kind in values), EVENT_KINDS),
+        ("never", assumptions.never, TECHNIQUES),
+        ("never", (rule.column for rule in assumptions.never.values()), _CHOICE),
         ("preferences", (technique for technique, _ in assumptions.preferences), TECHNIQUES),
         ("preferences", (name for values in assumptions.preferences.values() for name in values.terms), _CHOICE),
     )
@@ -210,12 +251,30 @@ def _check_choices(assumptions: Assumptions) -> None:
             raise SettingsError(f"{setting} lacks {', '.join(absent)}", code="PC-SIMULATOR-18")
 
 
+def _check_choice(assumptions: Assumptions) -> None:
+    for name in ("hidden_choice", "hidden_response"):
+        if not math.isfinite(getattr(assumptions, name)):
+            raise SettingsError(
+                f"{name}={getattr(assumptions, name)} is not allowed; give a number", code="PC-SIMULATOR-36"
+            )
+    for technique, rule in assumptions.never.items():
+        ends = [end for end in (rule.at_least, rule.below) if end is not None]
+        if not ends or ends != sorted(set(ends)):
+            raise SettingsError(
+                f"never['{technique}']: at_least={rule.at_least}, below={rule.below} is no range; give one of them, or "
+                "both with at_least below the other",
+                code="PC-SIMULATOR-37",
+            )
+
+
 def _list_shares(assumptions: Assumptions) -> Iterator[tuple[str, float]]:
     for name in _SHARES:
         yield name, getattr(assumptions, name)
     for setting in ("missing", "missing_at_visits"):
         for name, share in getattr(assumptions, setting).items():
             yield f"{setting}['{name}']", share
+    for technique, rule in assumptions.never.items():
+        yield f"never['{technique}'].odds_factor", rule.odds_factor
     for column, baseline in assumptions.baseline.items():
         if baseline.share is not None:
             yield f"baseline['{column}'].share", baseline.share

@@ -176,6 +176,27 @@ class Preference:
     terms: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Never:
+    """Patients for whom a technique is never chosen, or hardly ever.
+
+    Parameters
+    ----------
+    column : str
+        Baseline column, a number or yes/no (1 and 0).
+    at_least, below : float, optional
+        Ends of the range of its values in which the technique is not chosen; open where not given.
+    odds_factor : float
+        Factor, below 1, of the technique's odds against the others in that range: 0.05 leaves it to about one in twenty
+        of those who would have had it.
+    """
+
+    column: str
+    at_least: float | None = None
+    below: float | None = None
+    odds_factor: float = 0.0
+
+
 CENTERS: Mapping[str, float] = MappingProxyType({"pain_nrs": 7.0, "age_years": 60.0, "odi": 40.0})
 """Values at which the term of a numeric column is 0; 0 for other columns."""
 

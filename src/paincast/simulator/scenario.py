@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paincast.errors import SettingsError
+from paincast.errors import RefusalError, SettingsError
 from paincast.evidence.figures import Record, Survival
 from paincast.evidence.records import load_records
 from paincast.schema import INDICATIONS
@@ -121,6 +121,9 @@ class _Reference(NamedTuple):
     treated: Float
     uptake: FloatArray
 
+    def find_places(self, technique: str) -> list[int]:
+        return [place for place, record in enumerate(self.records) if record.technique == technique]
+
 
 def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptions) -> Scenario:
     """Build the scenario for some indications.
@@ -144,6 +147,7 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
         for indication in INDICATIONS
         if indication in asked | own_indications
     }
+    _check_never(references.values(), assumptions)
     models: dict[str, OutcomeModels] = {}
     for eligible in options.values():
         for record in eligible:
@@ -151,6 +155,25 @@ def build_scenario(indications: Iterable[str], name: str, assumptions: Assumptio
                 models[record.id] = _solve(record, references[record.indication], name, assumptions)
     strata = {indication: _make_stratum(references[indication], models, name, assumptions) for indication in options}
     return Scenario(assumptions=assumptions, name=name, sites=sites, strata=strata)
+
+
+def require_control(scenario: Scenario) -> None:
+    """Require that the response without the procedure is known of each option that some do not get.
+
+    Raises
+    ------
+    RefusalError
+        If the evidence does not give it.
+    """
+    for indication, stratum in scenario.strata.items():
+        for option in stratum.options:
+            models = option.model.by_outcome.values()
+            if option.stage and not all(np.isfinite(model.control_intercepts).all() for model in models):
+                raise RefusalError(
+                    f"keep_untreated: the evidence does not tell how patients with {indication} respond without "
+                    f"{option.record.technique}; simulate those treated alone",
+                    code="PC-SIMULATOR-40",
+                )
 
 
 def _draw_reference(
@@ -175,14 +198,14 @@ def _draw_reference(
     # The published curves are those of patients who were not randomised, so intercepts are solved under the confounded
     # choice, whatever the assignment of the cohort.
     practice = replace(assumptions, assignment="confounded")
-    treated = selection_probability * compute_propensity(columns, referred.site, options, sites, practice)
-    allotted = selection_probability * compute_propensity(columns, referred.site, options, sites, assumptions)
+    treated = selection_probability * compute_propensity(columns, referred, options, sites, practice)
+    allotted = selection_probability * compute_propensity(columns, referred, options, sites, assumptions)
     return _Reference(
         population=population,
         records=options,
         referred=referred,
         columns=columns,
-        shared=compute_shared(sites, referred.site, referred.year, assumptions),
+        shared=compute_shared(sites, referred, assumptions),
         treated=treated,
         uptake=allotted.mean(axis=1, dtype=float),
     )
@@ -197,6 +220,24 @@ def _check_predictors(indication: str, options: Sequence[Record], baselines: Map
                     f"distribution in {indication}; add it to the record or to the assumptions",
                     code="PC-SIMULATOR-35",
                 )
+
+
+def _check_never(references: Iterable[_Reference], assumptions: Assumptions) -> None:
+    """Require that each rule acts on somebody, and leaves its technique to somebody."""
+    for technique, rule in assumptions.never.items():
+        own = [held for held in references if held.find_places(technique)]
+        if any(not held.treated[place].any() for held in own for place in held.find_places(technique)):
+            raise SettingsError(
+                f"never['{technique}']: nobody of an indication is left for it; make the range narrower, or give an "
+                "odds_factor above 0",
+                code="PC-SIMULATOR-39",
+            )
+        if own and not any(rule.column in held.population.baselines for held in own):
+            raise SettingsError(
+                f"never['{technique}']: {rule.column} is simulated in no indication of that technique; choose another "
+                "column",
+                code="PC-SIMULATOR-38",
+            )
 
 
 def compute_selection_probability(population: Population, referred: Referred, options: Sequence[Record]) -> Float:

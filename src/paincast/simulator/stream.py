@@ -18,11 +18,10 @@ from paincast.simulator.block import (
     Screened,
     count_patients,
     count_rows_before,
+    follow_option,
     screen_block,
-    take_rows,
-    treat_option,
 )
-from paincast.simulator.population.funnel import Funnel
+from paincast.simulator.population.funnel import Funnel, Quota, Quotas, count_referrals, cut_block
 from paincast.simulator.scenario import Scenario
 from paincast.simulator.tables import Layout, Tables, make_layouts, make_tables
 
@@ -34,8 +33,10 @@ class SimulationTask(NamedTuple):
     ----------
     scenario : Scenario
         Fixed quantities.
-    wanted : mapping of str to mapping
-        Number of episodes of each technique by indication.
+    quotas : mapping of str to sequence of Quota
+        What is wanted of each indication.
+    keep_untreated : bool
+        Whether those who do not pass a trial or block are followed, too.
     seed : int
         Seed of the cohort.
     workers : int
@@ -45,7 +46,8 @@ class SimulationTask(NamedTuple):
     """
 
     scenario: Scenario
-    wanted: Mapping[str, Mapping[str, int]]
+    quotas: Quotas
+    keep_untreated: bool
     seed: int
     workers: int
     chunk_blocks: int
@@ -65,14 +67,14 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
     ------
     dict of str to Table
     """
-    layouts = make_layouts(task.scenario)
+    layouts = make_layouts(task.scenario, keep_untreated=task.keep_untreated)
     pending: deque[Future[Tables]] = deque()
     with ThreadPoolExecutor(task.workers) as pool:
         for indication in INDICATIONS:
-            left = dict(task.wanted.get(indication, {}))
+            left = {quota: quota.n for quota in task.quotas.get(indication, ())}
             for number, screened in _screen_blocks(task, indication, left, pool):
-                for option, n in _take_first(task.scenario, indication, screened, left, funnel):
-                    future = pool.submit(_treat, task.scenario, indication, screened, option, n, number, layouts)
+                for part in _take_first(indication, screened, left, funnel, keep_untreated=task.keep_untreated):
+                    future = pool.submit(_follow, task.scenario, indication, screened, part, number, layouts)
                     pending.append(future)
                 while len(pending) > task.chunk_blocks:
                     yield pending.popleft().result()
@@ -81,7 +83,7 @@ def stream_tables(task: SimulationTask, funnel: Funnel) -> Iterator[Tables]:
 
 
 def _screen_blocks(
-    task: SimulationTask, indication: str, left: Mapping[str, int], pool: ThreadPoolExecutor
+    task: SimulationTask, indication: str, left: Mapping[Quota, int], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, Screened]]:
     ahead: deque[Future[Screened]] = deque()
     number = 0
@@ -94,17 +96,13 @@ def _screen_blocks(
         future.cancel()
 
 
-def _count_ahead(task: SimulationTask, indication: str, left: Mapping[str, int], number: int) -> int:
+def _count_ahead(task: SimulationTask, indication: str, left: Mapping[Quota, int], number: int) -> int:
     """Compute how many blocks to simulate ahead: the expected need, up to the number of threads plus one."""
-    stratum = task.scenario.strata[indication]
-    uptake = dict.fromkeys(left, 0.0)
-    for option, share in zip(stratum.options, stratum.uptake, strict=True):
-        if option.record.technique in uptake:
-            uptake[option.record.technique] += float(share)
-    needed = max(n / uptake[technique] for technique, n in left.items())
+    stratum, repeat_share = task.scenario.strata[indication], task.scenario.assumptions.repeat_share
+    needed = max(count_referrals(quota, n, stratum, repeat_share) for quota, n in left.items())
     ahead = 0
     while needed > 0 and ahead <= task.workers:
-        needed -= count_patients(number + ahead) * (1.0 + task.scenario.assumptions.repeat_share)
+        needed -= count_patients(number + ahead) * (1.0 + repeat_share)
         ahead += 1
     return ahead
 
@@ -114,36 +112,40 @@ def _screen(scenario: Scenario, indication: str, seed: int, number: int) -> Scre
     return screen_block(scenario, scenario.strata[indication], np.random.default_rng(sequence), count_patients(number))
 
 
+class _Part(NamedTuple):
+    place: int
+    is_treated: bool
+    n: int
+
+
 def _take_first(
-    scenario: Scenario, indication: str, screened: Screened, left: dict[str, int], funnel: Funnel
-) -> Iterator[tuple[int, int]]:
-    """Take the first episodes of each technique still needed, reduce the counts, and yield the number per option."""
-    options = scenario.strata[indication].options
-    for technique in list(left):
-        if not left[technique]:
+    indication: str, screened: Screened, left: dict[Quota, int], funnel: Funnel, *, keep_untreated: bool
+) -> Iterator[_Part]:
+    """Take the first rows of a block that each quota still needs, and yield how many of each option there are."""
+    for quota in left:
+        if not left[quota]:
             continue
-        places = [index for index, option in enumerate(options) if option.record.technique == technique]
-        rows = take_rows(screened, places)
-        until = int(rows[left[technique] - 1]) + 1 if len(rows) >= left[technique] else len(screened.chosen)
-        kept = rows[: left[technique]]
-        left[technique] -= len(kept)
-        funnel.add(indication, screened, places, until)
-        for index in places:
-            n = int((screened.chosen[kept] == index).sum())
-            if n:
-                funnel.keep(indication, index, n)
-                yield index, n
+        until, counted = cut_block(quota, left[quota], screened)
+        left[quota] -= counted
+        funnel.add(indication, screened, quota.places, until)
+        for place in quota.places:
+            goes_on = screened.goes_on[:until][screened.chosen[:until] == place]
+            treated = int(goes_on.sum())
+            funnel.keep(indication, place, treated)
+            if treated:
+                yield _Part(place=place, is_treated=True, n=treated)
+            if keep_untreated and treated < len(goes_on):
+                yield _Part(place=place, is_treated=False, n=len(goes_on) - treated)
 
 
-def _treat(
+def _follow(
     scenario: Scenario,
     indication: str,
     screened: Screened,
-    place: int,
-    n: int,
+    part: _Part,
     number: int,
     layouts: Mapping[str, Layout],
 ) -> Tables:
     stratum = scenario.strata[indication]
-    treated = treat_option(scenario, stratum, screened, place, n)
-    return make_tables(scenario, stratum, screened, treated, count_rows_before(number), layouts)
+    followed = follow_option(scenario, stratum, screened, part.place, part.n, is_treated=part.is_treated)
+    return make_tables(scenario, stratum, screened, followed, count_rows_before(number), layouts)

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from paincast.schema import EPISODES, EVENTS, INDICATIONS, TABLES, VISITS, Column
-from paincast.simulator.block import Screened, Treated, list_guidance
+from paincast.evidence.figures import Record
+from paincast.schema import EPISODES, EVENTS, INDICATIONS, NO_PROCEDURE, TABLES, VISITS, Column
+from paincast.simulator.block import Followed, Screened, list_guidance
 from paincast.simulator.course.events import NEVER
 from paincast.simulator.course.visit_process import is_in_time
 from paincast.simulator.defaults import FACTORS
@@ -21,9 +22,6 @@ from paincast.simulator.scenario import Scenario, Stratum
 
 DIGITS = 10
 """Number of digits in an id."""
-
-CHOSEN_ROLES = ("funnel", "technique")
-"""Roles of columns that exist only for some techniques."""
 
 WORDS = pa.dictionary(pa.int8(), pa.string())
 
@@ -46,8 +44,11 @@ def arrow_type(column: Column) -> pa.DataType:
     return kinds[column.type]
 
 
-def make_schemas(scenario: Scenario) -> dict[str, pa.Schema]:
-    """Make the Arrow schema of each table of a scenario: those of the contract, and the truth."""
+def make_schemas(scenario: Scenario, *, keep_untreated: bool) -> dict[str, pa.Schema]:
+    """Make the Arrow schema of each table of a scenario: those of the contract, and the truth.
+
+    The truth says who was treated if there are others.
+    """
     schemas = {
         name: pa.schema([(column.name, arrow_type(column)) for column in columns.values()])
         for name, columns in TABLES.items()
@@ -56,12 +57,15 @@ def make_schemas(scenario: Scenario) -> dict[str, pa.Schema]:
     options = max(len(stratum.options) for stratum in scenario.strata.values())
     numbers = [*FACTORS, "shared", *_name_parts("effect", sums)]
     numbers += [*_name_parts("propensity", options), *_name_parts("selection", options)]
+    if scenario.assumptions.hidden_choice or scenario.assumptions.hidden_response:
+        numbers.append("hidden")
     schemas["truth"] = pa.schema(
         [
             ("episode_id", pa.string()),
             ("indication", WORDS),
             ("option", pa.int8()),
             ("opioid_user", pa.bool_()),
+            *([("treated", pa.bool_())] if keep_untreated else []),
             *((name, pa.float32()) for name in numbers),
         ]
     )
@@ -86,7 +90,7 @@ class Layout(NamedTuple):
     types: Mapping[str, pa.DataType]
 
 
-def make_layouts(scenario: Scenario) -> dict[str, Layout]:
+def make_layouts(scenario: Scenario, *, keep_untreated: bool) -> dict[str, Layout]:
     """Make the layout of each table of a scenario."""
     return {
         name: Layout(
@@ -94,7 +98,7 @@ def make_layouts(scenario: Scenario) -> dict[str, Layout]:
             kinds={field.name: str(field.type) for field in schema},
             types={str(field.type): field.type for field in schema},
         )
-        for name, schema in make_schemas(scenario).items()
+        for name, schema in make_schemas(scenario, keep_untreated=keep_untreated).items()
     }
 
 
@@ -106,15 +110,15 @@ def make_tables(
     scenario: Scenario,
     stratum: Stratum,
     screened: Screened,
-    treated: Treated,
+    followed: Followed,
     first_row: int,
     layouts: Mapping[str, Layout],
 ) -> Tables:
-    """Make the tables of the episodes that received an option.
+    """Make the tables of the episodes that received an option, or that were to receive it.
 
     Parameters
     ----------
-    scenario, stratum, screened, treated
+    scenario, stratum, screened, followed
         Simulated episodes.
     first_row : int
         Number of the first row of the block within its indication; it makes the ids unique.
@@ -127,13 +131,13 @@ def make_tables(
         ``episodes``, ``visits``, ``events``, ``truth``.
     """
     code = INDICATIONS.index(stratum.population.indication)
-    ids = format_ids(f"E{code:02d}-", first_row + treated.rows)
-    patients = format_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[treated.rows])
+    ids = format_ids(f"E{code:02d}-", first_row + followed.rows)
+    patients = format_ids(f"P{code:02d}-", first_row // 2 + screened.referred.patient[followed.rows])
     return {
-        "episodes": _make_episodes(scenario, stratum, screened, treated, ids, patients, layouts["episodes"]),
-        "visits": _make_visits(stratum, treated, ids, layouts["visits"]),
-        "events": _make_events(scenario, stratum, screened, treated, ids, layouts["events"]),
-        "truth": _make_truth(stratum, screened, treated, ids, layouts["truth"]),
+        "episodes": _make_episodes(scenario, stratum, screened, followed, ids, patients, layouts["episodes"]),
+        "visits": _make_visits(stratum, followed, ids, layouts["visits"]),
+        "events": _make_events(scenario, stratum, screened, followed, ids, layouts["events"]),
+        "truth": _make_truth(stratum, screened, followed, ids, layouts["truth"]),
     }
 
 
@@ -188,7 +192,7 @@ def _numbers(values: Values, decimals: int, missing: Truths | None, wrong: Truth
 
 
 def _assemble(held: Mapping[str, pa.Array], n: int, layout: Layout) -> pa.Table:
-    """Make a table from its columns; absent columns are filled with missing values."""
+    """Make a table of the columns of a layout; absent ones are filled with missing values."""
     absent = {kind for name, kind in layout.kinds.items() if name not in held}
     nothing = {kind: pa.nulls(n, layout.types[kind]) for kind in absent}
     columns = [held[name] if name in held else nothing[kind] for name, kind in layout.kinds.items()]
@@ -199,27 +203,47 @@ def _make_episodes(
     scenario: Scenario,
     stratum: Stratum,
     screened: Screened,
-    treated: Treated,
+    followed: Followed,
     ids: NDArray[np.uint8],
     patients: NDArray[np.uint8],
     layout: Layout,
 ) -> pa.Table:
-    rows, record, referred = treated.rows, stratum.options[treated.place].record, screened.referred
+    rows, record, referred = followed.rows, stratum.options[followed.place].record, screened.referred
     n = len(rows)
     columns = {
         "episode_id": _text(ids),
         "patient_id": _text(patients),
         "site_id": _name_sites(scenario.assumptions.n_sites).take(pa.array(referred.site[rows])),
         "procedure_year": pa.array(referred.year[rows]),
-        "technique": _constant(record.technique, n),
         "indication": _constant(stratum.population.indication, n),
-        "approach": _constant(record.approach, n),
-        "guidance": _coded(treated.guidance, tuple(list_guidance(scenario, record.technique))),
+        **_describe_treatment(scenario, record, followed),
     }
-    for name in treated.columns:
-        if EPISODES[name].role not in CHOSEN_ROLES or name in record.baseline:
-            columns[name] = _make_column(EPISODES[name], treated)
+    for name in followed.columns:
+        if _is_recorded(EPISODES[name], record, followed.is_treated):
+            columns[name] = _make_column(EPISODES[name], followed)
+    stage = stratum.options[followed.place].stage
+    if not followed.is_treated and stage and record.baseline[stage].share == 1.0:
+        # All who are treated have passed: here the result says who has not.
+        columns[stage] = pa.array(np.zeros(n, dtype=bool))
     return _assemble(columns, n, layout)
+
+
+def _describe_treatment(scenario: Scenario, record: Record, followed: Followed) -> dict[str, pa.Array]:
+    n = len(followed.rows)
+    if not followed.is_treated:
+        return {"technique": _constant(NO_PROCEDURE, n), "intended_technique": _constant(record.technique, n)}
+    return {
+        "technique": _constant(record.technique, n),
+        "approach": _constant(record.approach, n),
+        "guidance": _coded(followed.guidance, tuple(list_guidance(scenario, record.technique))),
+    }
+
+
+def _is_recorded(column: Column, record: Record, is_treated: bool) -> bool:
+    """Return whether a column is filled: what belongs to a technique with it alone, results of stages before it too."""
+    if column.role == "technique":
+        return is_treated and column.name in record.baseline
+    return column.role != "funnel" or column.name in record.baseline
 
 
 @cache
@@ -227,40 +251,41 @@ def _name_sites(n_sites: int) -> pa.Array:
     return pa.array([f"site-{index + 1:02d}" for index in range(n_sites)])
 
 
-def _make_column(column: Column, treated: Treated) -> pa.Array:
-    values, missing = treated.columns[column.name], treated.missing.get(column.name)
+def _make_column(column: Column, followed: Followed) -> pa.Array:
+    values, missing = followed.columns[column.name], followed.missing.get(column.name)
     if column.type == "boolean":
         return pa.array(values, mask=missing)
     if column.type == "category":
         return _coded(values, column.categories, missing)
-    return _numbers(values, count_decimals(column.name), missing, treated.wrong.get(column.name), column)
+    return _numbers(values, count_decimals(column.name), missing, followed.wrong.get(column.name), column)
 
 
-def _make_visits(stratum: Stratum, treated: Treated, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
-    months = np.array(stratum.options[treated.place].model.months)
-    seen = np.flatnonzero(treated.seen)
+def _make_visits(stratum: Stratum, followed: Followed, ids: NDArray[np.uint8], layout: Layout) -> pa.Table:
+    months = np.array(stratum.options[followed.place].model.months)
+    seen = np.flatnonzero(followed.seen)
     row, month_index = np.divmod(seen, len(months))
     columns = {"episode_id": _text(ids[row]), "month": pa.array(months[month_index])}
-    measures = {**treated.course.measures, "pain_nrs": treated.pain}
+    measures = {**followed.course.measures, "pain_nrs": followed.pain}
     for name, values in measures.items():
         exact = values.ravel()[seen].astype(np.float64)
         exact /= _VISIT_SCALE.get(name, 1.0)
-        wrong = treated.wrong_at_visits[name].ravel()[seen] if name in treated.wrong_at_visits else None
-        columns[name] = _numbers(exact, 0, treated.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
+        wrong = followed.wrong_at_visits[name].ravel()[seen] if name in followed.wrong_at_visits else None
+        columns[name] = _numbers(exact, 0, followed.missing_at_visits[name].ravel()[seen], wrong, VISITS[name])
     return _assemble(columns, len(seen), layout)
 
 
 def _make_events(
-    scenario: Scenario, stratum: Stratum, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+    scenario: Scenario, stratum: Stratum, screened: Screened, followed: Followed, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
-    risks, kinds = stratum.options[treated.place].risks, EVENTS["kind"].categories
+    risks = stratum.options[followed.place].risks if followed.is_treated else ()
+    kinds = EVENTS["kind"].categories
     code = np.array([kinds.index(kind) for kind in (*(risk.event_kind for risk in risks), "death")], dtype=np.int8)
-    died, events = treated.death_month, treated.events
+    died, events = followed.death_month, followed.events
     dead = np.flatnonzero(died < NEVER)
     row = np.concatenate([events.rows, dead])
     month = np.concatenate([events.month, died[dead]])
     risk_index = np.concatenate([events.risk, np.full(len(dead), len(risks))])
-    known = is_in_time(screened.referred.year[treated.rows[row]], month, scenario.assumptions)
+    known = is_in_time(screened.referred.year[followed.rows[row]], month, scenario.assumptions)
     known &= (month < died[row]) | (risk_index == len(risks))
     kept = np.flatnonzero(known)
     kept = kept[np.argsort(row[kept], kind="stable")]
@@ -274,18 +299,20 @@ def _make_events(
 
 
 def _make_truth(
-    stratum: Stratum, screened: Screened, treated: Treated, ids: NDArray[np.uint8], layout: Layout
+    stratum: Stratum, screened: Screened, followed: Followed, ids: NDArray[np.uint8], layout: Layout
 ) -> pa.Table:
-    rows, n = treated.rows, len(treated.rows)
+    rows, n = followed.rows, len(followed.rows)
     columns = {
         "episode_id": _text(ids),
         "indication": _constant(stratum.population.indication, n),
-        "option": pa.array(np.full(n, treated.place, dtype=np.int8)),
-        "opioid_user": pa.array(treated.columns["opioid_mme"] > 0),
-        "shared": pa.array(treated.shared),
+        "option": pa.array(np.full(n, followed.place, dtype=np.int8)),
+        "opioid_user": pa.array(followed.columns["opioid_mme"] > 0),
+        "treated": pa.array(np.full(n, followed.is_treated)),
+        "shared": pa.array(followed.shared),
+        "hidden": pa.array(screened.referred.hidden[rows]),
     }
     parts = {
-        "effect": treated.effects,
+        "effect": followed.effects,
         "propensity": screened.propensity.take(rows, axis=1),
         "selection": screened.selection_probability.take(rows, axis=1),
     }

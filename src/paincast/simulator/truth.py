@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from paincast.errors import SettingsError, suggest_name
+from paincast.schema import NO_PROCEDURE
 from paincast.simulator.course.events import compute_any_complication
 from paincast.simulator.course.relief import compute_relief_survival
 from paincast.simulator.course.response import PAIN
@@ -47,10 +48,11 @@ class Truth:
     Parameters
     ----------
     episodes : DataFrame
-        A row per episode: ``episode_id, indication, option`` (the received option), ``opioid_user``, the latent
-        factors, ``shared`` (contribution of site and year to all log odds), ``effect_0 ...`` (sums of predictors),
-        ``propensity_0 ...`` and ``selection_0 ...`` (probability that an option is chosen, and of selection after
-        its trial or block).
+        A row per episode: ``episode_id, indication, option`` (the chosen option), ``opioid_user``, ``treated`` (whether
+        it was received; only if a cohort keeps those who were not), the latent factors, ``shared`` (contribution of
+        site, year and hidden factor to all log odds), ``hidden`` (the factor that no column shows; only if it acts on
+        anything), ``effect_0 ...`` (sums of predictors), ``propensity_0 ...`` and ``selection_0 ...`` (probability that
+        an option is chosen, and of selection after its trial or block).
     options : DataFrame
         A row per indication, option, outcome and month, with the coefficients of the log odds:
         ``intercept + strength x effect + shared_strength x shared``, and without the procedure
@@ -89,16 +91,18 @@ class Truth:
     ) -> pd.DataFrame:
         """Compute the probabilities of episodes for all or some of the eligible techniques, outcomes and months.
 
-        For the received technique, ``probability`` is the probability under the received approach, from which the
-        outcome was drawn; for another technique it is averaged over its approaches, weighted by propensity. Opioid
-        reduction applies to opioid users; relief duration is the probability that the pain response holds at every
-        visit up to the month. ``control_probability`` is that without any procedure, missing where the evidence gives
-        none. All are those of patients who are alive at the month.
+        For the chosen technique, ``probability`` is the probability under the received approach, from which the
+        outcome was drawn; for another technique it is averaged over its approaches, weighted by propensity (by the mean
+        propensities where a patient would never get it). Opioid reduction applies to opioid users; relief duration is
+        the probability that the pain response holds at every visit up to the month. ``control_probability`` is that
+        without any procedure, missing where the evidence gives none. All are those of patients who are alive at the
+        month.
 
         Parameters
         ----------
         technique, outcome, month
-            Requested values; by default all.
+            Requested values; by default all. ``no_procedure`` gives every episode's probability without a procedure,
+            that of the option chosen: from it the outcomes of the untreated were drawn.
         by_approach : bool
             Return a row for each approach, with a column ``approach``, instead of averaging.
 
@@ -112,8 +116,21 @@ class Truth:
         SettingsError
             If there is no such technique or outcome.
         """
+        is_procedure = technique != NO_PROCEDURE
+        wanted = self._find_options({"outcome": outcome, "technique": technique if is_procedure else None})
+        if month is not None:
+            wanted = wanted[np.isclose(wanted["month"], month)]
+        parts = list(self._expand_parts(wanted, by_approach) if is_procedure else self._expand_untreated(wanted))
+        columns = list(TRUTH_COLUMNS)
+        if by_approach:
+            columns.insert(2, "approach")
+        if not parts:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True)[columns]
+
+    def _find_options(self, asked: Mapping[str, str | None]) -> pd.DataFrame:
         wanted = self.options
-        for column, value in (("technique", technique), ("outcome", outcome)):
+        for column, value in asked.items():
             if value is not None:
                 known = sorted(set(self.options[column]))
                 if value not in known:
@@ -121,15 +138,20 @@ class Truth:
                         f"{column}: unknown name '{value}'; {suggest_name(value, known)}", code="PC-SIMULATOR-34"
                     )
                 wanted = wanted[wanted[column] == value]
-        if month is not None:
-            wanted = wanted[np.isclose(wanted["month"], month)]
-        parts = list(self._expand_parts(wanted, by_approach))
-        columns = list(TRUTH_COLUMNS)
-        if by_approach:
-            columns.insert(2, "approach")
-        if not parts:
-            return pd.DataFrame(columns=columns)
-        return pd.concat(parts, ignore_index=True)[columns]
+        return wanted
+
+    def _expand_untreated(self, wanted: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        chosen = self.episodes.groupby(["indication", "option"], observed=True, sort=False)
+        for (indication, option), episodes in chosen:
+            own = wanted[(wanted["indication"] == indication) & (wanted["option"] == option)]
+            for row in own[own["control_intercept"].notna()].to_dict("records"):
+                asked = {str(name): value for name, value in row.items()}
+                _, control = _compute_outcome_truth(self.options, episodes, asked)
+                frame = pd.DataFrame({"episode_id": episodes["episode_id"].to_numpy(), "probability": control})
+                if row["outcome"] == "opioid_reduction":
+                    frame = frame[episodes["opioid_user"].to_numpy(bool)]
+                named = {name: row[name] for name in ("outcome", "month", "approach")}
+                yield frame.assign(technique=NO_PROCEDURE, control_probability=frame["probability"], **named)
 
     def _expand_parts(self, wanted: pd.DataFrame, by_approach: bool) -> Iterator[pd.DataFrame]:
         groups = self.episodes.groupby("indication", observed=True, sort=False)
@@ -146,6 +168,8 @@ class Truth:
     def _mix_options(self, episodes: pd.DataFrame, rows: pd.DataFrame, by_approach: bool) -> pd.DataFrame:
         received, places = episodes["option"].to_numpy(), rows["option"].to_numpy()
         weight = np.array([episodes[f"propensity_{option}"].to_numpy(float) for option in places])
+        average = np.maximum(weight.mean(axis=1, keepdims=True), np.finfo(float).tiny)
+        weight = np.where(weight.any(axis=0), weight, average)
         weight /= weight.sum(axis=0)
         is_received = np.isin(received, places)
         weight[:, is_received] = received[is_received] == places[:, None]

@@ -29,6 +29,7 @@ def write_folder(
     scenario: Scenario,
     parts: Iterable[Tables],
     *,
+    keep_untreated: bool,
     sources: tuple[str, ...],
     describe: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
@@ -42,6 +43,8 @@ def write_folder(
         Scenario in which they were simulated.
     parts : iterable of dict of Table
         Tables of successive blocks.
+    keep_untreated : bool
+        Whether they hold episodes that were not treated.
     sources : tuple of str
         Citations.
     describe : callable
@@ -58,7 +61,7 @@ def write_folder(
         If the folder cannot be written.
     """
     with atomic_folder(path, marker=MANIFEST) as folder:
-        n = _write_tables(folder, make_schemas(scenario), parts)
+        n = _write_tables(folder, make_schemas(scenario, keep_untreated=keep_untreated), parts)
         list_options(scenario).to_parquet(folder / "truth_options.parquet", index=False)
         files = sorted(folder.glob("*.parquet"))
         with ThreadPoolExecutor() as pool:

@@ -1,7 +1,8 @@
 """Potential outcomes: the probability of each outcome at each month, with each eligible option and without treatment.
 
 The log odds of an outcome are the sum of an intercept, solved so that the marginal among treated patients equals the
-published share, the effects of the record's predictors, and the effects of site and calendar year.
+published share, the effects of the record's predictors, and the effects of site, calendar year and, if set, a hidden
+factor.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from paincast.simulator.assumptions import Assumptions
 from paincast.simulator.checks import check_curve
 from paincast.simulator.defaults import INTERACTIONS
 from paincast.simulator.population.marginals import Columns
+from paincast.simulator.population.referral import Referred
 from paincast.simulator.population.sites import Float, FloatArray, Sites, Whole, count_from_middle
 
 PAIN = "pain_response"
@@ -51,6 +53,17 @@ class OutcomeModels(NamedTuple):
 
     months: tuple[float, ...]
     by_outcome: Mapping[str, OutcomeModel]
+
+    @property
+    def without_procedure(self) -> OutcomeModels:
+        """The models of the same patients without the procedure."""
+        return OutcomeModels(
+            months=self.months,
+            by_outcome={
+                outcome: model._replace(strength=model.control_strength, intercepts=model.control_intercepts)
+                for outcome, model in self.by_outcome.items()
+            },
+        )
 
 
 def scale_curve(record: Record, scenario: str) -> dict[float, float]:
@@ -123,15 +136,19 @@ def transform_column(effect: PredictorEffect, columns: Columns, record: Record, 
     return np.asarray(compared(values, np.float32(number)).astype(np.float32))
 
 
-def compute_shared(sites: Sites, site: Whole, year: Whole, assumptions: Assumptions) -> Float:
-    """Compute the effect of site and calendar year on the log odds of every outcome, with or without the procedure.
+def compute_shared(
+    sites: Sites, referred: Referred, assumptions: Assumptions, rows: Whole | slice = slice(None)
+) -> Float:
+    """Compute the effect of site, year and hidden factor on the log odds of every outcome, with or without procedure.
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of shape (n,), or of the number of ``rows``
     """
-    shared = sites.response.astype(np.float32)[site]
-    shared += np.float32(assumptions.response_drift_per_year) * count_from_middle(assumptions, year)
+    shared = sites.response.astype(np.float32)[referred.site[rows]]
+    shared += np.float32(assumptions.response_drift_per_year) * count_from_middle(assumptions, referred.year[rows])
+    if assumptions.hidden_response:
+        shared += np.float32(assumptions.hidden_response) * referred.hidden[rows]
     return shared
 
 
@@ -171,7 +188,7 @@ def solve_response(
     record, scenario
         Determine the marginal response.
     effects, shared : ndarray of shape (n,)
-        Effects of predictors, and of site and year, in the reference population.
+        Effects of predictors, and of site, year and hidden factor, in the reference population.
     weight : ndarray of shape (n,)
         Probability of being treated with the record's technique and approach under the non-randomised choice: the
         published curve is that of treated patients.

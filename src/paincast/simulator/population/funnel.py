@@ -1,18 +1,74 @@
-"""Count the flow of patients (referred, selected, treated), and allocate episodes to indications."""
+"""Count the flow of patients (referred, selected, treated), and set how many are simulated of each indication."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from paincast.errors import SettingsError
 from paincast.simulator.block import Screened
 from paincast.simulator.course.response import scale_curve
-from paincast.simulator.scenario import Scenario
+from paincast.simulator.scenario import Scenario, Stratum
 
 MINIMUM_UPTAKE = 1e-4
 """Smallest share of referred patients that a technique may treat; with a lower share the simulation takes too long."""
+
+
+class Quota(NamedTuple):
+    """How many are wanted of some options of an indication.
+
+    Parameters
+    ----------
+    places : tuple of int
+        Indices of the options.
+    n : int
+        Number of treated episodes, or of referred patients.
+    of_patients : bool
+        Whether referred patients are counted, whatever happens to them, instead of treated episodes.
+    """
+
+    places: tuple[int, ...]
+    n: int
+    of_patients: bool
+
+
+Quotas = Mapping[str, Sequence[Quota]]
+"""Quotas by indication."""
+
+
+def cut_block(quota: Quota, left: int, screened: Screened) -> tuple[int, int]:
+    """Find the first rows of a block that a quota still needs.
+
+    Returns
+    -------
+    until : int
+        Number of rows to take.
+    counted : int
+        Episodes or patients in them, at most ``left``.
+    """
+    n_rows = len(screened.chosen)
+    if quota.of_patients:
+        until = int(np.searchsorted(screened.referred.patient, left))
+        return until, min(left, int(screened.referred.patient[-1]) + 1)
+    rows = np.flatnonzero(screened.goes_on & np.isin(screened.chosen, quota.places))
+    return (int(rows[left - 1]) + 1 if len(rows) >= left else n_rows), min(left, len(rows))
+
+
+def count_referrals(quota: Quota, left: int, stratum: Stratum, repeat_share: float) -> float:
+    """Compute the expected number of referred episodes that a quota needs."""
+    if quota.of_patients:
+        return left * (1.0 + repeat_share)
+    return left / sum(float(stratum.uptake[place]) for place in quota.places)
+
+
+def count_episodes(quota: Quota, stratum: Stratum, repeat_share: float, *, keep_untreated: bool) -> float:
+    """Compute the expected number of episodes that a quota gives."""
+    if quota.of_patients:
+        return quota.n * (1.0 + repeat_share) * (1.0 if keep_untreated else float(stratum.uptake.sum()))
+    return quota.n
 
 
 @dataclass
@@ -40,15 +96,17 @@ class Funnel:
         self.counts.setdefault((indication, place), [0, 0, 0])[2] += n
 
 
-def allocate_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, dict[str, int]]:
-    """Allocate the episodes of each technique to its indications in proportion to referral and uptake.
+def allocate_patients(scenario: Scenario, n: int) -> dict[str, list[Quota]]:
+    """Ask for a number of referred patients of each indication, with all options in natural proportions."""
+    return {
+        indication: [Quota(places=tuple(range(len(stratum.options))), n=n, of_patients=True)]
+        for indication, stratum in scenario.strata.items()
+    }
 
-    Returns
-    -------
-    dict of str to dict
-        Number of episodes of each technique, by indication.
-    """
-    wanted: dict[str, dict[str, int]] = {}
+
+def allocate_episodes(scenario: Scenario, techniques: Sequence[str], total: int) -> dict[str, list[Quota]]:
+    """Allocate the treated episodes of each technique to its indications in proportion to referral and uptake."""
+    quotas: dict[str, list[Quota]] = {}
     for technique in techniques:
         flow = {
             indication: scenario.assumptions.referrals.get(indication, 0.0)
@@ -57,14 +115,18 @@ def allocate_episodes(scenario: Scenario, techniques: Sequence[str], total: int)
         }
         _check_uptake(scenario, technique, flow)
         for indication, n in _apportion(flow, total).items():
-            wanted.setdefault(indication, {})[technique] = n
-    return wanted
+            places = _find_places(scenario.strata[indication], technique)
+            quotas.setdefault(indication, []).append(Quota(places=places, n=n, of_patients=False))
+    return quotas
+
+
+def _find_places(stratum: Stratum, technique: str) -> tuple[int, ...]:
+    return tuple(place for place, option in enumerate(stratum.options) if option.record.technique == technique)
 
 
 def _sum_uptake(scenario: Scenario, indication: str, technique: str) -> float:
     stratum = scenario.strata[indication]
-    pairs = zip(stratum.options, stratum.uptake, strict=True)
-    return float(sum(share for option, share in pairs if option.record.technique == technique))
+    return float(sum(stratum.uptake[place] for place in _find_places(stratum, technique)))
 
 
 def _check_uptake(scenario: Scenario, technique: str, flow: Mapping[str, float]) -> None:

@@ -67,6 +67,8 @@ class Referred(NamedTuple):
         Patient number, site number and calendar year.
     is_repeat : ndarray of shape (n,)
         True for second episodes.
+    hidden : ndarray of shape (n,)
+        Factor of the patient that no column shows, standard normal and independent of everything before the choice.
     """
 
     latents: Latents
@@ -74,6 +76,7 @@ class Referred(NamedTuple):
     site: Whole
     year: Whole
     is_repeat: Truths
+    hidden: Float
 
 
 def make_population(
@@ -92,7 +95,7 @@ def draw_referred(
     population: Population, n_patients: int, sites: Sites, assumptions: Assumptions, rng: np.random.Generator
 ) -> Referred:
     """Draw the episodes of ``n_patients`` patients of an indication, some of them with a second episode."""
-    rng_sites, rng_patients, rng_repeats = rng.spawn(3)
+    rng_sites, rng_patients, rng_repeats, rng_hidden = rng.spawn(4)
     site = draw_sites(sites, n_patients, rng_sites)
     year = draw_years(assumptions, n_patients, rng_sites)
     first = draw_patients(population.structure, sites, site, rng_patients)
@@ -106,6 +109,7 @@ def draw_referred(
         site=site[patient],
         year=year[patient] + is_repeat,
         is_repeat=is_repeat,
+        hidden=rng_hidden.standard_normal(n_patients, dtype=np.float32)[patient],
     )
 
 
