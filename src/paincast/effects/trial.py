@@ -220,9 +220,7 @@ def _read_columns(node: Node, contract: Contract) -> tuple[str, ...]:
     for name, entry in zip(names, node.entries(), strict=True):
         column = contract.episodes[name]
         if column.timing != "before" or column.role == "technique" or (column.role == "id" and name != YEAR):
-            raise entry.refuse(
-                f"{name} cannot be adjusted for: it is not known of the patient before the choice"
-            )
+            raise entry.refuse(f"{name} cannot be adjusted for: it is not known of the patient before the choice")
     return names
 
 
