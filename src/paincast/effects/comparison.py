@@ -184,7 +184,7 @@ def _compare_controls(trial: TargetTrial, cohort: Cohort, arms: Arms, propensity
             control = label_episodes(cohort, arms.episodes, cohort.contract.outcomes[name], trial.month).value
         else:
             control = arms.episodes[name]
-        known: FloatArray = control.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        known: FloatArray = np.asarray(control.astype("Float64").to_numpy(float, na_value=np.nan), dtype=float)
         as_outcome = replace(arms, outcome=known)
         contrasts = compute_contrasts(as_outcome, fit_nuisance(as_outcome, propensity))
         yield contrasts[contrasts["population"] == ATE].drop(columns="population").assign(control=name)
