@@ -108,7 +108,8 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     is_left, strategy, labels, flow = _select_eligible(trial, cohort)
     episodes = cohort.episodes[is_left].reset_index(drop=True)
     received, outcome = strategy[is_left], labels.value.loc[is_left].to_numpy(float)
-    _refuse_unseen_selection(trial, episodes, received, cohort.contract)
+    if np.bincount(received, minlength=len(trial.strategies)).all():
+        _refuse_unseen_selection(trial, episodes, received, cohort.contract)
     _require_known(trial, cohort, received, outcome)
     matrix, columns, is_indicator = _encode(list_covariates(trial, cohort.contract), episodes, cohort.contract)
     shares = matrix.mean(axis=0)

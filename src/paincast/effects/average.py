@@ -10,7 +10,7 @@ import numpy.typing as npt
 from paincast.deferred import pandas as pd
 from paincast.effects.arms import Arms
 from paincast.effects.nuisance import Nuisance
-from paincast.statistics.clustered import compute_two_way_error
+from paincast.statistics import compute_two_way_error
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -118,7 +118,9 @@ def compute_balance(arms: Arms, propensity: Propensity) -> pd.DataFrame:
     """Compute standardised differences of the covariates between the strategies of each pair, for a love plot.
 
     The difference in means over the root of the mean variance within the strategies [1]_, before weighting and weighted
-    by the inverse of the propensity. Columns that the propensity leaves out are not compared.
+    by the inverse of the propensity. Numbers are compared by their means, and by the shares in the lowest and the
+    highest fifth: where these hardly ever get a strategy, means alone can still agree. Columns that the propensity
+    leaves out are not compared.
 
     Returns
     -------
@@ -130,7 +132,7 @@ def compute_balance(arms: Arms, propensity: Propensity) -> pd.DataFrame:
     .. [1] Austin PC. Balance diagnostics for comparing the distribution of baseline covariates between treatment groups
        in propensity-score matched samples. Stat Med 2009;28:3083-3107. doi:10.1002/sim.3697
     """
-    matrix = arms.matrix[:, arms.common]
+    matrix, columns = _list_compared(arms)
     plain, weighted, variances = [], [], []
     for place in range(len(arms.strategies)):
         rows = arms.strategy == place
@@ -147,10 +149,23 @@ def compute_balance(arms: Arms, propensity: Propensity) -> pd.DataFrame:
                 {
                     "first": arms.strategies[first],
                     "second": arms.strategies[second],
-                    "column": [name for name, kept in zip(arms.columns, arms.common, strict=True) if kept],
+                    "column": columns,
                     "unweighted": (plain[second] - plain[first]) / spread,
                     "weighted": (weighted[second] - weighted[first]) / spread,
                 }
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _list_compared(arms: Arms) -> tuple[FloatArray, list[str]]:
+    """List what is compared: the covariates, and of each number who is in its lowest and its highest fifth."""
+    names = [name for name, is_common in zip(arms.columns, arms.common, strict=True) if is_common]
+    matrix = arms.matrix[:, arms.common]
+    columns, blocks = list(names), [matrix]
+    for name, values in zip(names, matrix.T, strict=True):
+        if len(np.unique(values)) > 2:
+            low, high = np.quantile(values, [0.2, 0.8])
+            blocks.append(np.column_stack([values <= low, values >= high]).astype(float))
+            columns += [f"{name}, lowest fifth", f"{name}, highest fifth"]
+    return np.concatenate(blocks, axis=1), columns

@@ -144,13 +144,14 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
     Examples
     --------
     >>> from paincast.effects import compare_techniques, read_trial
+    >>> from paincast.settings.configs import find_configs
     >>> from paincast.simulator import Assumptions, simulate_cohort
-    >>> trial = read_trial("configs/trial/epidural_against_root_block.yaml")
+    >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
     >>> cohort, _ = simulate_cohort(
     ...     techniques=["epidural_steroid_injection", "nerve_root_block"],
     ...     episodes_per_technique=2700,
     ...     seed=1,
-    ...     assumptions=Assumptions(referrals={"lumbar_radicular_disc": 1.0}),
+    ...     assumptions=Assumptions(referrals={"lumbar_radicular_disc": 1.0}, reference_size=4000),
     ... )
     >>> comparison = compare_techniques(trial, cohort, np.random.default_rng(1))
     >>> [diagnostic.name for diagnostic in comparison.failed]
