@@ -56,19 +56,25 @@ def draw_world(trial: TargetTrial, seed: int, per_technique: Mapping[str, int], 
     cohort, truth = simulate_cohort(
         techniques=list(per_technique), episodes_per_technique=most, seed=seed, assumptions=settings
     )
-    rank = cohort.episodes.groupby("technique").cumcount()
+    mixed = cohort.episodes["technique"].sample(frac=1.0, random_state=np.random.default_rng(seed))
+    rank = mixed.groupby(mixed).cumcount().reindex(cohort.episodes.index)
     return World(trial, keep_episodes(cohort, rank < cohort.episodes["technique"].map(per_technique)), truth)
 
 
 def draw_known(trial: TargetTrial, seed: int, known: int = KNOWN, spare: float = SPARE, **assumptions: Any) -> World:
-    """Simulate the eligible of a trial, the first of each strategy up to a number of known outcomes."""
+    """Simulate the eligible of a trial, of each strategy as many as give a number of known outcomes.
+
+    They are taken at random: a cohort stands in the order of its approaches, so that its first rows are not their mix.
+    """
     sizes = {strategy.technique: int(known * spare) for strategy in trial.strategies}
     world = draw_world(trial, seed, sizes, **assumptions)
     arms = make_arms(trial, world.cohort)
-    left = pd.Series(arms.known).groupby(arms.strategy).cumsum() <= known
-    if pd.Series(arms.known).groupby(arms.strategy).sum().min() < known:
+    order = np.random.default_rng(seed).permutation(len(arms.strategy))
+    counts = pd.Series(arms.known[order]).groupby(arms.strategy[order])
+    if counts.sum().min() < known:
         raise ValueError(f"too few known outcomes with {spare:g} times as many episodes")
-    kept = world.cohort.episodes["episode_id"].isin(arms.episodes.loc[left, "episode_id"])
+    taken = order[(counts.cumsum() <= known).to_numpy()]
+    kept = world.cohort.episodes["episode_id"].isin(arms.episodes["episode_id"].iloc[taken])
     return world._replace(cohort=keep_episodes(world.cohort, kept))
 
 
