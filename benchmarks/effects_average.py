@@ -23,6 +23,7 @@ from effects_worlds import (
 from paincast.effects import compare_techniques
 from paincast.effects.average import ATE
 from paincast.effects.comparison import Comparison
+from paincast.statistics import compute_clustered_error
 
 Row = dict[str, Any]
 REACH = 1.96
@@ -37,14 +38,18 @@ def measure(world: World, seed: int) -> Iterator[Row]:
     if comparison.failed:
         yield told
         return
-    arms = comparison.analysis.arms
+    arms, nuisance = comparison.analysis.arms, comparison.analysis.nuisance
     truth = find_truth(world, arms.episodes)
     for row in comparison.contrasts.to_dict("records"):
         place = arms.strategies.index(row["strategy"])
         difference = truth[:, place] - truth[:, 0]
-        if row["population"] != ATE:
-            overlap = 1.0 / (1.0 / comparison.analysis.nuisance.propensity).sum(axis=1)
+        if row["population"] == ATE:
+            scores = nuisance.scores[:, place] - nuisance.scores[:, 0]
+            told["patient_error"] = compute_clustered_error((scores - scores.mean()) / len(scores), arms.patient)
+        else:
+            overlap = 1.0 / (1.0 / nuisance.propensity).sum(axis=1)
             difference = difference * overlap / overlap.mean()
+            told["patient_error"] = np.nan
         yield {**told, **row, "truth": float(difference.mean()), **measure_naive(comparison, place)}
 
 
@@ -120,6 +125,9 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
                 "bias": error.mean(),
                 "its error": error.std() / np.sqrt(len(own)),
                 "covers": (error.abs() <= REACH * own["standard_error"]).mean(),
+                "by patient alone": (error.abs() <= REACH * own["patient_error"])
+                .where(own["patient_error"] > 0)
+                .mean(),
                 "found": ((own["lower"] > 0) | (own["upper"] < 0)).mean(),
                 "mean SE": own["standard_error"].mean(),
                 "SE / SD": own["standard_error"].mean() / error.std(),
