@@ -104,7 +104,7 @@ CLAIMS: dict[str, Callable[[int], Iterator[Row]]] = {
     "average": measure_average,
     "three": measure_three,
     "large": measure_large,
-    "one_name": measure_one_name,
+    "one-name": measure_one_name,
 }
 
 

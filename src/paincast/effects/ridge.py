@@ -52,6 +52,13 @@ def cross_fit(
     Returns
     -------
     CrossFitted
+
+    Examples
+    --------
+    >>> label = np.tile([0, 1], 50)
+    >>> fold = np.repeat([0, 1], 50)
+    >>> cross_fit(4.0 * label[:, None] - 2.0, label, fold, 2).probability[:2, 1].round(1).tolist()
+    [0.0, 1.0]
     """
     learns = np.ones(len(label), dtype=bool) if used is None else used
     candidates = np.empty((len(PRIOR_SDS), len(label), n_classes))
@@ -75,6 +82,12 @@ def fit_path(
     -------
     ndarray of shape (n_prior_sds, n_asked, n_classes)
         A class that does not occur has probability 0.
+
+    Examples
+    --------
+    >>> matrix, label = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 0, 1])
+    >>> fit_path(matrix, label, 2, np.array([[1.0]]), prior_sds=(0.01, 10.0)).round(2)[:, 0, 1].tolist()
+    [0.25, 0.5]
     """
     found = np.zeros((len(prior_sds), len(asked), n_classes))
     classes, codes = np.unique(label, return_inverse=True)

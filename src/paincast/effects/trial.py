@@ -136,6 +136,13 @@ def read_trial(path: str | Path, contract: Contract = BUILT_IN) -> TargetTrial:
         In one line with file, line and key: if a key or name is unknown, a key is missing, there are fewer than two
         strategies or two of which an episode could belong to both, the outcome is not binary, the month is not
         possible, or a technique does not treat the indication.
+
+    Examples
+    --------
+    >>> from paincast.settings.configs import find_configs
+    >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
+    >>> [strategy.name for strategy in trial.strategies], trial.month
+    (['root_block', 'epidural'], 3.0)
     """
     top = read_yaml(path).section((*_KEYS, *_OPTIONAL), required=_KEYS)
     eligibility = top["eligibility"].section(("indications", "conditions"), required=("indications",))
@@ -268,6 +275,14 @@ def list_covariates(trial: TargetTrial, contract: Contract = BUILT_IN) -> tuple[
 
     By default all that is known before the procedure, but the choice itself, what is only recorded, sensitive
     attributes, and negative controls.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from paincast.settings.configs import find_configs
+    >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
+    >>> list_covariates(replace(trial, covariates=("pain_nrs", "age_years")))
+    ('age_years', 'pain_nrs')
     """
     if trial.covariates:
         return tuple(name for name in contract.episodes if name in trial.covariates)
@@ -285,6 +300,13 @@ def describe_protocol(trial: TargetTrial) -> pd.DataFrame:
     -------
     DataFrame
         ``component, target_trial, emulation``.
+
+    Examples
+    --------
+    >>> from paincast.settings.configs import find_configs
+    >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
+    >>> describe_protocol(trial)["target_trial"].iloc[1]
+    'nerve root block; epidural steroid injection'
 
     References
     ----------
