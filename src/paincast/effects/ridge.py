@@ -87,7 +87,7 @@ def fit_path(
     --------
     >>> matrix, label = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 0, 1])
     >>> fit_path(matrix, label, 2, np.array([[1.0]]), prior_sds=(0.01, 10.0)).round(2)[:, 0, 1].tolist()
-    [0.25, 0.5]
+    [0.25, 0.49]
     """
     found = np.zeros((len(prior_sds), len(asked), n_classes))
     classes, codes = np.unique(label, return_inverse=True)

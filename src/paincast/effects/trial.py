@@ -301,17 +301,17 @@ def describe_protocol(trial: TargetTrial) -> pd.DataFrame:
     DataFrame
         ``component, target_trial, emulation``.
 
+    References
+    ----------
+    .. [1] Cashin AG, et al. Transparent reporting of observational studies emulating a target trial: the TARGET
+       statement. JAMA 2025;334:1084-1093. doi:10.1001/jama.2025.13350
+
     Examples
     --------
     >>> from paincast.settings.configs import find_configs
     >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
     >>> describe_protocol(trial)["target_trial"].iloc[1]
     'nerve root block; epidural steroid injection'
-
-    References
-    ----------
-    .. [1] Cashin AG, et al. Transparent reporting of observational studies emulating a target trial: the TARGET
-       statement. JAMA 2025;334:1084-1093. doi:10.1001/jama.2025.13350
     """
     strategies = "; ".join(strategy.describe() for strategy in trial.strategies)
     conditions = "".join(f"; {describe_condition(condition)}" for condition in trial.conditions)
