@@ -44,6 +44,7 @@ BUDGETS = {
     "tests/cli": 60,
     "tests/cohort": 80,
     "tests/disclosure": 20,
+    "tests/effects": 40,
     "tests/evaluation": 60,
     "tests/evidence": 40,
     "tests/explain": 20,

@@ -12,12 +12,12 @@ from paincast.errors import SettingsError, suggest_name
 from paincast.files.bounded import read_yaml_text
 from paincast.settings.removed import refuse_removed
 
-NOT_SETTINGS = ("mapping",)
+NOT_SETTINGS = ("mapping", "trial")
 """Folders of configuration files that are not settings of a training run."""
 
 
 def find_configs() -> Path:
-    """Find the folder of configuration files and registry mappings, in the wheel or in the checkout.
+    """Find the folder of configuration files, registry mappings and target trials, in the wheel or in the checkout.
 
     Returns
     -------

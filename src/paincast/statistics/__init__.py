@@ -7,7 +7,7 @@ pooled over studies, a local-linear smoother of shares, and the Bayesian bootstr
 from __future__ import annotations
 
 from paincast.statistics.bootstrap import draw_bayesian_bootstrap_weights
-from paincast.statistics.clustered import compute_clustered_error, compute_clustered_mean
+from paincast.statistics.clustered import compute_clustered_error, compute_clustered_mean, compute_two_way_error
 from paincast.statistics.likelihood import compute_log_loss
 from paincast.statistics.local_linear import compute_kernel, smooth_shares
 from paincast.statistics.pooling import PooledShare, pool_shares
@@ -19,6 +19,7 @@ __all__ = [
     "compute_clustered_mean",
     "compute_kernel",
     "compute_log_loss",
+    "compute_two_way_error",
     "compute_wilson_interval",
     "draw_bayesian_bootstrap_weights",
     "pool_shares",

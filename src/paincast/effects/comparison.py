@@ -1,0 +1,205 @@
+"""Compare techniques as a target trial would: diagnostics first, and no contrast before they have passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from paincast.cohort.tables import Cohort
+from paincast.deferred import pandas as pd
+from paincast.effects.arms import Arms, label_episodes, make_arms
+from paincast.effects.average import ATE, compute_contrasts, compute_risks
+from paincast.effects.balance import Diagnostic, compute_balance, compute_diagnostics
+from paincast.effects.nuisance import Nuisance, assign_folds, fit_nuisance
+from paincast.effects.propensity import Propensity, count_preference, fit_propensity
+from paincast.effects.trial import TargetTrial
+from paincast.errors import RefusalError
+
+FloatArray = npt.NDArray[np.float64]
+
+FALSE_ALARMS = 0.05
+"""Chance that some negative control fails although nothing confounds it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What a comparison rests on once its diagnostics have passed; every further estimate is made of it.
+
+    Parameters
+    ----------
+    arms : Arms
+        The analysed episodes.
+    nuisance : Nuisance
+        Cross-fitted nuisance functions and scores.
+    """
+
+    arms: Arms
+    nuisance: Nuisance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A comparison of strategies on a cohort.
+
+    The diagnostics can always be read. What depends on outcomes was never computed if one of them failed.
+
+    Parameters
+    ----------
+    trial : TargetTrial
+        The protocol.
+    basis : str
+        Basis of the cohort.
+    n_real : int
+        Real episodes of the cohort.
+    flow : DataFrame
+        Participant flow: ``step`` and a column for each strategy.
+    diagnostics : tuple of Diagnostic
+        Conditions under which the contrasts may be read.
+    balance : DataFrame
+        Standardised differences (:func:`paincast.effects.balance.compute_balance`).
+    preference : DataFrame
+        Histograms of the preference score (:func:`paincast.effects.propensity.count_preference`).
+    negative_controls : DataFrame
+        ``control`` and the contrast of each, which should be 0.
+    """
+
+    trial: TargetTrial
+    basis: str
+    n_real: int
+    flow: pd.DataFrame = field(repr=False)
+    diagnostics: tuple[Diagnostic, ...]
+    balance: pd.DataFrame = field(repr=False)
+    preference: pd.DataFrame = field(repr=False)
+    negative_controls: pd.DataFrame = field(repr=False)
+    unblinded: Analysis | None = field(default=None, repr=False)
+
+    @property
+    def failed(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that failed."""
+        return tuple(diagnostic for diagnostic in self.diagnostics if not diagnostic.passed)
+
+    @property
+    def analysis(self) -> Analysis:
+        """What estimates are made of.
+
+        Raises
+        ------
+        RefusalError
+            If a diagnostic failed; the message names each with its value and limit.
+        """
+        if self.unblinded is None:
+            raise RefusalError(_describe_failed(self.failed), code="PC-EFFECTS-04")
+        return self.unblinded
+
+    @property
+    def contrasts(self) -> pd.DataFrame:
+        """Differences in risk (:func:`paincast.effects.average.compute_contrasts`); refused like :attr:`analysis`."""
+        analysis = self.analysis
+        return compute_contrasts(analysis.arms, analysis.nuisance)
+
+    @property
+    def risks(self) -> pd.DataFrame:
+        """Risks by strategy (:func:`paincast.effects.average.compute_risks`); refused like :attr:`analysis`."""
+        analysis = self.analysis
+        return compute_risks(analysis.arms, analysis.nuisance)
+
+
+def _describe_failed(failed: tuple[Diagnostic, ...]) -> str:
+    listed = "; ".join(
+        f"{one.name}: {one.value:.2f}, {'at most' if one.is_upper else 'at least'} {one.limit:.2f} is needed"
+        for one in failed
+    )
+    return (
+        f"the contrast is not computed, because the strategies cannot be compared in these patients: {listed}; "
+        "restrict the eligibility to patients for whom every strategy is an option, or compare other strategies"
+    )
+
+
+def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Generator) -> Comparison:
+    """Compare the strategies of a target trial on a cohort.
+
+    Parameters
+    ----------
+    trial : TargetTrial
+        The protocol, from :func:`paincast.effects.trial.read_trial`.
+    cohort : Cohort
+        The cohort.
+    rng : numpy.random.Generator
+        Source of the folds.
+
+    Returns
+    -------
+    Comparison
+        Whose :attr:`Comparison.contrasts` are refused if a diagnostic failed.
+
+    Raises
+    ------
+    RefusalError
+        If the contrast is not identified, or too few outcomes are known (:func:`paincast.effects.arms.make_arms`).
+
+    Examples
+    --------
+    >>> from paincast.effects import compare_techniques, read_trial
+    >>> from paincast.settings.configs import find_configs
+    >>> from paincast.simulator import Assumptions, simulate_cohort
+    >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
+    >>> cohort, _ = simulate_cohort(
+    ...     techniques=["epidural_steroid_injection", "nerve_root_block"],
+    ...     episodes_per_technique=2700,
+    ...     seed=1,
+    ...     assumptions=Assumptions(referrals={"lumbar_radicular_disc": 1.0}, reference_size=4000),
+    ... )
+    >>> comparison = compare_techniques(trial, cohort, np.random.default_rng(1))
+    >>> [diagnostic.name for diagnostic in comparison.failed]
+    []
+    >>> comparison.contrasts[["strategy", "reference"]].iloc[0].tolist()
+    ['epidural', 'root_block']
+    """
+    arms = make_arms(trial, cohort)
+    propensity = fit_propensity(arms, assign_folds(arms, rng))
+    balance = compute_balance(arms, propensity)
+    controls = list(_compare_controls(trial, cohort, arms, propensity))
+    diagnostics = (*compute_diagnostics(arms, propensity, balance), *_judge_controls(controls))
+    passed = all(diagnostic.passed for diagnostic in diagnostics)
+    return Comparison(
+        trial=trial,
+        basis=cohort.basis,
+        n_real=cohort.n_real,
+        flow=arms.flow,
+        diagnostics=diagnostics,
+        balance=balance,
+        preference=count_preference(arms, propensity),
+        negative_controls=pd.concat(controls, ignore_index=True) if controls else pd.DataFrame(),
+        unblinded=Analysis(arms=arms, nuisance=fit_nuisance(arms, propensity)) if passed else None,
+    )
+
+
+def _compare_controls(trial: TargetTrial, cohort: Cohort, arms: Arms, propensity: Propensity) -> Iterator[pd.DataFrame]:
+    """Estimate the contrasts of each negative control with the propensity of the comparison."""
+    for name in trial.negative_controls:
+        if name in cohort.contract.outcomes:
+            control = label_episodes(cohort, arms.episodes, cohort.contract.outcomes[name], trial.month).value
+        else:
+            control = arms.episodes[name]
+        known: FloatArray = np.asarray(control.astype("Float64").to_numpy(float, na_value=np.nan), dtype=float)
+        as_outcome = replace(arms, outcome=known)
+        contrasts = compute_contrasts(as_outcome, fit_nuisance(as_outcome, propensity))
+        yield contrasts[contrasts["population"] == ATE].drop(columns="population").assign(control=name)
+
+
+def _judge_controls(controls: list[pd.DataFrame]) -> Iterator[Diagnostic]:
+    """Ask of every negative control that its contrast is no farther from 0 than chance has it (Bonferroni)."""
+    n_contrasts = sum(map(len, controls))
+    for contrasts in controls:
+        error = contrasts["standard_error"].to_numpy(float)
+        scores = np.abs(contrasts["estimate"].to_numpy(float)) / np.where(error > 0.0, error, np.nan)
+        yield Diagnostic(
+            name=f"negative control {contrasts['control'].iloc[0]}, standard errors from 0",
+            value=float(scores.max()),
+            limit=NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (2.0 * n_contrasts)),
+            is_upper=True,
+        )

@@ -1,0 +1,208 @@
+"""Comparisons from cohort to contrast: who is analysed, what is refused, and that nothing is seen before it may be."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from paincast.cohort.tables import Cohort, conform
+from paincast.effects import Comparison, TargetTrial, compare_techniques
+from paincast.effects.arms import make_arms
+from paincast.effects.trial import Strategy
+from paincast.errors import RefusalError
+from paincast.simulator import Assumptions, Truth, simulate_cohort
+
+Simulated = tuple[Cohort, Truth]
+EPIDURAL, ROOT_BLOCK = "epidural_steroid_injection", "nerve_root_block"
+
+
+def change_episodes(cohort: Cohort, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Cohort:
+    return replace(cohort, episodes=change(cohort.episodes.copy()).reset_index(drop=True))
+
+
+def take_away_overlap(cohort: Cohort) -> Cohort:
+    """Take the root blocks away from patients with the worst pain."""
+
+    def cut(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes[(episodes["pain_nrs"] < 7.8) | (episodes["technique"] == EPIDURAL)]
+
+    return change_episodes(cohort, cut)
+
+
+@pytest.fixture(scope="module")
+def comparison(trial: TargetTrial, simulated: Simulated) -> Comparison:
+    return compare_techniques(trial, simulated[0], np.random.default_rng(1))
+
+
+def test_a_confounded_registry_is_answered_near_the_truth(comparison: Comparison, simulated: Simulated) -> None:
+    assert comparison.failed == ()
+    assert (comparison.basis, comparison.n_real) == ("synthetic", 0)
+    ids = comparison.analysis.arms.episodes["episode_id"]
+    asked = {"outcome": "pain_response", "month": 3.0}
+    risks = [
+        simulated[1].expand(technique=name, **asked).set_index("episode_id")["probability"].reindex(ids).mean()
+        for name in (ROOT_BLOCK, EPIDURAL)
+    ]
+    own = comparison.contrasts.iloc[0]
+    assert abs(own["estimate"] - (risks[1] - risks[0])) < 3 * own["standard_error"]
+    assert own["lower"] < own["estimate"] < own["upper"]
+    assert comparison.risks["estimate"].to_numpy() - risks == pytest.approx(0, abs=0.05)
+
+
+def test_the_same_seed_gives_the_same_numbers(comparison: Comparison, trial: TargetTrial, simulated: Simulated) -> None:
+    again = compare_techniques(trial, simulated[0], np.random.default_rng(1))
+    pd.testing.assert_frame_equal(again.contrasts, comparison.contrasts)
+
+
+def test_the_flow_counts_down_to_the_analysed(comparison: Comparison) -> None:
+    counts = comparison.flow[["root_block", "epidural"]]
+    assert (counts.diff().iloc[1:] <= 0).all(axis=None)
+    arms = comparison.analysis.arms
+    assert counts.iloc[-2].tolist() == [(arms.strategy == place).sum() for place in range(2)]
+    assert counts.iloc[-1].sum() == arms.known.sum()
+
+
+def test_nothing_is_seen_before_the_diagnostics_pass(trial: TargetTrial, simulated: Simulated) -> None:
+    blinded = compare_techniques(trial, take_away_overlap(simulated[0]), np.random.default_rng(1))
+    assert blinded.failed
+    for name in ("contrasts", "risks", "analysis"):
+        with pytest.raises(RefusalError) as refused:
+            getattr(blinded, name)
+        assert refused.value.code == "PC-EFFECTS-04"
+        assert [one.name for one in blinded.failed if one.name not in str(refused.value)] == []
+    restored = pickle.loads(pickle.dumps(blinded))
+    for each in (blinded, restored):
+        assert each.unblinded is None
+        assert "estimate" not in repr(each)
+        frames = [value for value in vars(each).values() if isinstance(value, pd.DataFrame)]
+        assert len(frames) == 4
+        assert [frame for frame in frames if {"estimate", "outcome"} & {*frame.columns}] == []
+
+
+def test_the_first_eligible_episode_of_a_patient_counts(trial: TargetTrial, simulated: Simulated) -> None:
+    cohort = simulated[0]
+    episodes = make_arms(trial, cohort).episodes
+    assert not episodes["patient_id"].duplicated().any()
+    first = cohort.episodes.groupby("patient_id")["procedure_year"].min()
+    assert (episodes["procedure_year"] == episodes["patient_id"].map(first)).mean() > 0.99
+    mixed = change_episodes(cohort, lambda rows: rows.iloc[::-1])
+    assert set(make_arms(trial, mixed).episodes["episode_id"]) == set(episodes["episode_id"])
+
+
+def test_who_has_an_absolute_contraindication_to_any_strategy_is_left_out(
+    trial: TargetTrial, simulated: Simulated
+) -> None:
+    def infect(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes.assign(active_infection=pd.array(np.arange(len(episodes)) % 10 == 0, dtype="boolean"))
+
+    arms = make_arms(trial, change_episodes(simulated[0], infect))
+    assert not arms.episodes["active_infection"].any()
+
+
+def test_a_condition_that_cannot_be_assessed_is_not_fulfilled(trial: TargetTrial, simulated: Simulated) -> None:
+    smokers = replace(trial, conditions=({"column": "smoker", "is": False},))
+    episodes = make_arms(smokers, simulated[0]).episodes
+    assert episodes["smoker"].notna().all()
+    assert not episodes["smoker"].any()
+
+
+def test_columns_of_the_choice_and_of_ids_are_no_covariates(trial: TargetTrial, simulated: Simulated) -> None:
+    arms = make_arms(trial, simulated[0])
+    owners = {name.partition("=")[0] for name in arms.columns}
+    assert not owners & {"technique", "approach", "steroid", "patient_id", "episode_id", "guidance"}
+    assert {"pain_nrs", "site_id", "procedure_year"} <= owners
+    assert np.isfinite(arms.matrix).all()
+
+
+def test_rare_indicators_are_marked(trial: TargetTrial, simulated: Simulated) -> None:
+    def add_rare(episodes: pd.DataFrame) -> pd.DataFrame:
+        place = np.arange(len(episodes))
+        flags = {"social_isolation": place % 100 == 0, "widespread_pain": place % 100 > 0, "scoliosis": place % 20 == 0}
+        return episodes.assign(**{name: pd.array(flag, dtype="boolean") for name, flag in flags.items()})
+
+    arms = make_arms(trial, change_episodes(simulated[0], add_rare))
+    common = dict(zip(arms.columns, arms.common.tolist(), strict=True))
+    assert not common["social_isolation"]
+    assert not common["widespread_pain"]
+    assert common["scoliosis"]
+    assert common["age_years"]
+
+
+def test_too_few_outcomes_are_refused(trial: TargetTrial, simulated: Simulated) -> None:
+    few = change_episodes(simulated[0], lambda rows: rows.groupby("technique").head(1200))
+    with pytest.raises(RefusalError) as refused:
+        make_arms(trial, few)
+    assert refused.value.code == "PC-EFFECTS-02"
+
+
+def test_a_month_without_visits_is_refused(trial: TargetTrial, simulated: Simulated) -> None:
+    with pytest.raises(RefusalError) as refused:
+        make_arms(replace(trial, month=100.0), simulated[0])
+    assert refused.value.code == "PC-EFFECTS-02"
+    assert "months 1 and 24" in str(refused.value)
+
+
+def test_an_indication_that_the_cohort_lacks_is_refused(trial: TargetTrial, simulated: Simulated) -> None:
+    with pytest.raises(RefusalError) as refused:
+        make_arms(replace(trial, indications=("lumbar_stenosis",)), simulated[0])
+    assert refused.value.code == "PC-EFFECTS-02"
+
+
+FUNNELS = [
+    ("lumbar_facet", "facet_joint_injection", "facet_rfa"),
+    ("failed_back_surgery", EPIDURAL, "spinal_cord_stimulation"),
+]
+
+
+@pytest.mark.parametrize(("indication", "first", "second"), FUNNELS)
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_stage_that_decides_and_is_not_seen_is_refused(
+    indication: str, first: str, second: str, is_recorded: bool, trial: TargetTrial
+) -> None:
+    cohort, _ = simulate_cohort(
+        techniques=[first, second],
+        episodes_per_technique=200,
+        seed=1,
+        assumptions=Assumptions(referrals={indication: 1.0}, reference_size=2000),
+    )
+    if not is_recorded:
+        funnel = [name for name, column in cohort.contract.episodes.items() if column.role == "funnel"]
+        cohort = change_episodes(cohort, lambda rows: conform("episodes", rows.drop(columns=funnel)))
+    strategies = (Strategy(name="one", technique=first), Strategy(name="other", technique=second))
+    with pytest.raises(RefusalError) as refused:
+        make_arms(replace(trial, indications=(indication,), conditions=(), strategies=strategies), cohort)
+    assert refused.value.code == "PC-EFFECTS-01"
+    assert "other" in str(refused.value)
+
+
+def test_a_stage_that_is_recorded_for_all_is_a_covariate(trial: TargetTrial, simulated: Simulated) -> None:
+    def test_all(episodes: pd.DataFrame) -> pd.DataFrame:
+        relief = np.random.default_rng(1).uniform(0, 100, len(episodes))
+        return episodes.assign(block_relief_percent=relief)
+
+    assert "block_relief_percent" in make_arms(trial, change_episodes(simulated[0], test_all)).columns
+
+
+def test_a_negative_control_that_fails_blinds_the_contrast(trial: TargetTrial, simulated: Simulated) -> None:
+    def confound(episodes: pd.DataFrame) -> pd.DataFrame:
+        rng = np.random.default_rng(1)
+        shift = np.where(episodes["technique"] == EPIDURAL, 0.5, 0.2)
+        return episodes.assign(social_isolation=pd.array(rng.random(len(episodes)) < shift, dtype="boolean"))
+
+    cohort = change_episodes(simulated[0], confound)
+    asked = replace(trial, negative_controls=("social_isolation", "smoker"))
+    found = compare_techniques(asked, cohort, np.random.default_rng(1))
+    assert [one.name for one in found.failed] == ["negative control social_isolation, standard errors from 0"]
+    assert set(found.negative_controls["control"]) == {"social_isolation", "smoker"}
+
+
+def test_an_outcome_may_be_a_negative_control(trial: TargetTrial, simulated: Simulated) -> None:
+    asked = replace(trial, negative_controls=("satisfaction",))
+    found = compare_techniques(asked, simulated[0], np.random.default_rng(1)).negative_controls
+    assert found["control"].tolist() == ["satisfaction"]
+    assert (found["lower"] < found["estimate"]).all()
