@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -16,6 +16,10 @@ from hypothesis.vendor.pretty import for_type_by_name
 from paincast.cli.data import REAL_DATA
 from paincast.cohort.registry.data_sets import locate_data_set
 from paincast.settings import MODEL_KINDS, CalibrationSettings, ModelSettings, TrainingSettings, UncertaintySettings
+
+if TYPE_CHECKING:
+    from paincast.cohort.tables import Cohort
+    from paincast.reporting.effects.results import ComparisonResults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,6 +147,30 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("empty database")
     SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", str(folder / "mlruns")).engine.dispose()
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def registry() -> Cohort:
+    """A simulated registry in which techniques can be compared."""
+    import compared
+
+    return compared.simulate_registry()
+
+
+@pytest.fixture(scope="session")
+def answered(registry: Cohort) -> ComparisonResults:
+    """A comparison whose diagnostics pass."""
+    import compared
+
+    return compared.gather(registry)
+
+
+@pytest.fixture(scope="session")
+def refused(registry: Cohort) -> ComparisonResults:
+    """A comparison refused for want of overlap."""
+    import compared
+
+    return compared.gather(compared.part_by_pain(registry))
 
 
 class CountedSteps:

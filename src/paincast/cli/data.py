@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paincast.cli.printing import echo
+from paincast.cli.terminal.printing import echo
 from paincast.schema import INDICATIONS, NO_PROCEDURE, TECHNIQUES
 from paincast.settings import PATIENTS_PER_INDICATION, SCENARIOS, CohortSettings
 
@@ -97,7 +97,7 @@ def simulate(
       paincast simulate --indication knee_osteoarthritis --patients 5000 -o data/cohorts/referred
       paincast simulate -o data/cohorts/simulated --report
     """  # noqa: D301
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.simulator import write_cohort, write_referrals
 
     by_technique, by_indication = bool(techniques or episodes), bool(indications or patients or keep_untreated)
@@ -170,7 +170,7 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
       paincast fetch caudal_esi_2018 genicular_rfa_2024
       paincast fetch caudal_esi_2018 --mirror /mnt/mirror
     """  # noqa: D301
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.cohort.registry import data_sets
 
     if listing:
@@ -303,7 +303,7 @@ def profile(cohort: Path, out: Path | None) -> None:
 
 
 def _print_profile(name: str, profile: Profile) -> None:
-    from paincast.cli.printing import print_table
+    from paincast.cli.terminal.printing import print_table
     from paincast.reporting.profile.findings import list_findings
     from paincast.reporting.profile.page import summarize_profile
 
