@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil
 from typing import NamedTuple
 
 from paincast.evidence.comparators import OUTCOME_OF, Comparator, is_near
@@ -52,20 +52,18 @@ def compare_arms(record: Record, comparator: Comparator) -> Difference | None:
     Returns
     -------
     Difference or None
-        None unless each trial tells its treated arm. The interval is Newcombe's [1]_, over the summed patients.
-
-    References
-    ----------
-    .. [1] Newcombe RG. Interval estimation for the difference between independent proportions. Stat Med
-       1998;17:873-890, method 10. doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+        None unless each trial tells its treated arm. The interval is Newcombe's
+        (:func:`paincast.statistics.compute_newcombe_interval`), over the summed patients.
     """
+    from paincast.statistics import compute_newcombe_interval
+
     by_trial = [_find_treated(record.published, name, comparator) for name in comparator.source]
     if not all(by_trial):
         return None
     arms = [rate for rates in by_trial for rate in rates]
     n = sum(rate.n or 0 for rate in arms)
     treated = sum(rate.share * (rate.n or 0) for rate in arms) / n
-    lower, upper = _bound(treated, n, comparator)
+    lower, upper = compute_newcombe_interval(treated, n, comparator.share, comparator.n)
     points = treated - comparator.share
     return Difference(
         treated=treated,
@@ -94,15 +92,3 @@ def _find_treated(published: Sequence[PublishedRate], trial: str, comparator: Co
         if abs(rate.month - comparator.month) == nearest:
             arms.setdefault(rate.population, rate)
     return list(arms.values())
-
-
-def _bound(treated: float, n: int, comparator: Comparator) -> tuple[float, float]:
-    from paincast.statistics import compute_wilson_interval
-
-    lower, upper = map(float, compute_wilson_interval(treated, n))
-    control_lower, control_upper = map(float, compute_wilson_interval(comparator.share, comparator.n))
-    points = treated - comparator.share
-    return (
-        points - sqrt((treated - lower) ** 2 + (control_upper - comparator.share) ** 2),
-        points + sqrt((upper - treated) ** 2 + (comparator.share - control_lower) ** 2),
-    )
