@@ -247,6 +247,8 @@ class Curve:
         Denominator of the share, and further remarks.
     trial_success : float, optional
         Share of those tested who pass and are treated; not part of the share of responders, which is of those treated.
+    trial_interval, trial_n, trial_source : optional
+        Its 95 % interval, patients tested, and studies.
     """
 
     points: Mapping[float, CurvePoint]
@@ -254,6 +256,9 @@ class Curve:
     denominator: str = ""
     note: str = ""
     trial_success: float | None = None
+    trial_interval: tuple[float, float] | None = None
+    trial_n: int | None = None
+    trial_source: tuple[str, ...] = ()
 
     @property
     def months(self) -> Mapping[float, float]:
