@@ -188,7 +188,7 @@ def assess_cohort(cohort: Cohort, outcome: str = PAIN, *, month: float) -> Cohor
 
 def _count_arm(labels: OutcomeLabels, cohort: Cohort, outcome: str, name: str, month: float) -> Figure:
     is_known = labels.eligible & labels.known
-    n, events = int(is_known.sum()), int((labels.value & is_known).sum())
+    n, events = int(is_known.sum()), int(labels.value[is_known].sum())
     is_small = cohort.basis != "synthetic" and min(events, n - events) < MINIMUM_CELL
     lower, upper = (None, None) if is_small or not n else map(float, compute_wilson_interval(events / n, n))
     return Figure(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from paincast.evidence.context import Comparison
+from paincast.files.declared_schema import SchemaWriter
+from paincast.files.serialization import to_plain
 from paincast.planning.figures import Figure, Statement
 from paincast.planning.patient import Contradiction, Unread
 from paincast.planning.preferences import Preferences
@@ -253,3 +257,31 @@ class Plan:
     preferences: Preferences | None
     notes: tuple[str, ...]
     sources: Mapping[str, Reference]
+
+
+@cache
+def make_plan_schema() -> dict[str, Any]:
+    """Make the JSON Schema (draft 2020-12) of a plan, from the types that its parts declare."""
+    writer = SchemaWriter({})
+    top = writer.describe_fields(Plan)
+    top["properties"]["format"] = {"const": FORMAT}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "plan of paincast",
+        "description": "What is known of every technique for one patient.",
+        **top,
+        "$defs": writer.definitions,
+    }
+
+
+def describe_plan(made: Plan) -> dict[str, Any]:
+    """Describe a plan as plain data, which fits :func:`make_plan_schema`.
+
+    Examples
+    --------
+    >>> from paincast.planning import plan
+    >>> describe_plan(plan({"indication": "cancer_pain"}))["techniques"][0]["group"]
+    'not indicated'
+    """
+    plain: dict[str, Any] = to_plain(made)
+    return plain
