@@ -13,6 +13,9 @@ from paincast.evidence.records import EVIDENCE_FOLDER, comparisons_of, load_comp
 from paincast.evidence.synthesis.compute import round_figures
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.rates import compare_arms
+from paincast.reporting.evidence.blocks import Paragraph
+from paincast.reporting.evidence.card import build_card
+from paincast.reporting.evidence.plain import describe_records
 from paincast.schema import TECHNIQUES
 
 DECLARED = read_yaml(EVIDENCE_FOLDER / "comparisons.yaml")["comparisons"]
@@ -81,3 +84,15 @@ def test_an_entry_that_is_not_computed_or_malformed_is_named() -> None:
     for wrong in ({"indication": "sore"}, {"tag": "HEARD"}, {"winner": "rfa"}):
         with pytest.raises(PaincastError, match=entry["source"]):
             parse_comparison({**entry, **wrong}, figures, load_sources())
+
+
+def test_the_card_and_its_json_show_them_for_what_they_are() -> None:
+    card = build_card("genicular_rfa")
+    [section] = [item for item in card.sections if item.heading == "Compared with other procedures"]
+    [paragraph] = section.blocks
+    assert isinstance(paragraph, Paragraph)
+    assert "58 points more (+42 to +70)" in paragraph.lines[0].text
+    assert paragraph.lines[0].sources == ("davis2018",)
+    told = describe_records(records_of("genicular_rfa"))
+    assert [item["source"] for item in told["comparisons"]] == ["davis2018"]
+    assert [section.heading for section in build_card("genicular_artery_embolization").sections][-1] == "In practice"

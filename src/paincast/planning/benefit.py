@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -67,7 +67,8 @@ def compute_benefits(records: Sequence[Record], indication: str, month: float) -
     -------
     tuple of Benefit
         ``told`` only where a control arm fits outcome, month and indication, and each of its trials tells its own
-        treated arm; else ``refused``, with the reason.
+        treated arm; else ``refused``, with the reason. Where no control arm is near the month asked, those at other
+        months follow, each at its own.
 
     Examples
     --------
@@ -77,14 +78,24 @@ def compute_benefits(records: Sequence[Record], indication: str, month: float) -
     >>> benefit.status, benefit.arm, round(benefit.difference.value, 2), benefit.holds_zero
     ('told', 'usual care', 0.18, False)
     """
-    return tuple(_compute(record, indication, month) for record in records)
+    return tuple(benefit for record in records for benefit in _compute(record, indication, month))
 
 
-def _compute(record: Record, indication: str, month: float) -> Benefit:
-    approach = record.approach or ""
+def _compute(record: Record, indication: str, month: float) -> Iterator[Benefit]:
     control, silence = choose_control(record, PAIN, indication, month)
-    if control is None:
-        return Benefit(outcome=PAIN, approach=approach, status=REFUSES, because=silence)
+    if control is not None:
+        yield _subtract_arms(record, control)
+        return
+    yield Benefit(outcome=PAIN, approach=record.approach or "", status=REFUSES, because=silence)
+    own = [item for item in record.comparators if item.indication == indication and item.outcome == PAIN]
+    for other in sorted({item.month for item in own}):
+        nearest, _ = choose_control(record, PAIN, indication, other)
+        assert nearest is not None
+        yield _subtract_arms(record, nearest)
+
+
+def _subtract_arms(record: Record, control: Comparator) -> Benefit:
+    approach = record.approach or ""
     difference = compare_arms(record, control)
     if difference is None:
         because = (

@@ -168,7 +168,7 @@ def _show_cost(cost: Cost) -> Figure:
         lower=lower,
         upper=upper,
         interval=interval,
-        note=cost.note,
+        note=cost.note or ("" if cost.amount is not None or cost.range else "the source gives no figure"),
     )
 
 

@@ -241,23 +241,28 @@ def _list_open_facts(
     rules: Sequence[Contraindication], truths: Sequence[bool | None], episode: pd.DataFrame
 ) -> Iterator[OpenFact]:
     """Set each missing fact to each value that a rule tells apart, and assess all rules of the technique anew."""
+    used = {rule.name: list_columns(rule.when) for rule in rules}
     is_open = [rule for rule, truth in zip(rules, truths, strict=True) if truth is None]
-    names = dict.fromkeys(name for rule in is_open for name in list_columns(rule.when))
-    for name in names:
-        if not pd.isna(episode[name].iloc[0]):
-            continue
-        values = list_values(name, [rule.when for rule in rules])
-        rows = pd.concat([episode] * len(values), ignore_index=True)
-        rows[name] = pd.Series([item.value for item in values]).astype(episode[name].dtype)
-        concerned = [place for place, rule in enumerate(rules) if name in list_columns(rule.when)]
+    missing = [name for rule in is_open for name in used[rule.name] if pd.isna(episode[name].iloc[0])]
+    conditions = [rule.when for rule in rules]
+    cases = [(name, value) for name in dict.fromkeys(missing) for value in list_values(name, conditions)]
+    columns = list(dict.fromkeys(name for names in used.values() for name in names))
+    rows = episode.loc[episode.index.repeat(len(cases)), columns].reset_index(drop=True)
+    for name in dict.fromkeys(missing):
+        tried = [value.value if other == name else None for other, value in cases]
+        rows[name] = pd.Series(tried, dtype=object).astype(episode[name].dtype)
+    assessed = list(zip(cases, _assess(rules, rows), strict=True))
+    for name in dict.fromkeys(missing):
+        concerned = [place for place, rule in enumerate(rules) if name in used[rule.name]]
         what_if = [
             WhatIf(
-                value=item.words,
+                value=value.words,
                 group=_choose_group(rules, row),
                 holds=tuple(rules[place].name for place in concerned if row[place]),
                 still_open=tuple(rules[place].name for place in concerned if row[place] is None),
             )
-            for item, row in zip(values, _assess(rules, rows), strict=True)
+            for (other, value), row in assessed
+            if other == name
         ]
         yield OpenFact(
             column=name,

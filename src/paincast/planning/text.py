@@ -6,11 +6,12 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from paincast.evidence import wording
-from paincast.evidence.context import ComparedOutcome, Comparison
+from paincast.evidence.context import Comparison
 from paincast.planning.contents import Benefit, Expected, Harm, Plan, TechniquePlan
 from paincast.planning.figures import NOT_VALIDATED, Figure, Statement
 from paincast.planning.preferences import Preferences
 from paincast.planning.suitability import HOLDS, OPEN, OpenFact, RuleResult
+from paincast.reporting.evidence.difference import describe_comparison
 
 WIDTH = 100
 LEGEND = (
@@ -227,36 +228,8 @@ def _format_comparisons(comparisons: tuple[Comparison, ...]) -> list[str]:
     if not comparisons:
         return []
     told = "Each is what one study found in its own patients; together they order nothing."
-    texts = [text for item in comparisons for text in describe_comparison(item)]
+    texts = [f"{text} [{item.source}]" for item in comparisons for text in describe_comparison(item)]
     return [*_head("Studies that compared two procedures"), *_wrap(told), "", *_bullet(texts)]
-
-
-def describe_comparison(item: Comparison) -> Iterator[str]:
-    """Describe a comparison, a text for each outcome and finding."""
-    arms = f"{item.first.what} against {item.second.what}"
-    where = f"[{item.source}, {item.design}]"
-    for outcome in item.outcomes:
-        when = f" at {wording.months(outcome.month)}" if outcome.month else ""
-        if outcome.measure == "share":
-            figures = f"{wording.percent(outcome.first)} and {wording.percent(outcome.second)}"
-            more = wording.points(outcome.difference)
-            ends = (
-                "" if outcome.lower is None else f" ({100 * outcome.lower:+.0f} to {100 * (outcome.upper or 0):+.0f})"
-            )
-        else:
-            figures, more = f"{outcome.first:g} and {outcome.second:g}", f"difference {outcome.difference:+.3g}"
-            ends = _format_ends(outcome, 1.0, ".3g")
-        n = f", n {outcome.first_n} and {outcome.second_n}" if outcome.first_n and outcome.second_n else ""
-        yield f"{arms}: {outcome.definition}{when}: {figures}, {more}{ends}{n} {where}"
-    for finding in item.findings:
-        when = f" at {wording.months(finding.month)}" if finding.month else ""
-        yield f"{arms}{when}: {finding.finding}{f' (n {finding.n})' if finding.n else ''} {where}"
-
-
-def _format_ends(outcome: ComparedOutcome, times: float, digits: str) -> str:
-    if outcome.lower is None or outcome.upper is None:
-        return ""
-    return f" ({times * outcome.lower:+{digits}} to {times * outcome.upper:+{digits}})"
 
 
 def _format_preferences(preferences: Preferences) -> list[str]:

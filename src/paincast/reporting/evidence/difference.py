@@ -1,12 +1,14 @@
-"""How much more the treated arm had than the control arm, in trials that hold both."""
+"""How much more one arm had than another in trials that hold both: treated and control, or two procedures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
+from paincast.evidence import wording
 from paincast.evidence.comparators import OUTCOME_OF, Comparator, is_near
+from paincast.evidence.context import ComparedOutcome, Comparison
 from paincast.evidence.figures import PublishedRate, Record
 
 RANDOMISED = ("randomised trial", "crossover trial")
@@ -92,3 +94,34 @@ def _find_treated(published: Sequence[PublishedRate], trial: str, comparator: Co
         if abs(rate.month - comparator.month) == nearest:
             arms.setdefault(rate.population, rate)
     return list(arms.values())
+
+
+def describe_comparison(item: Comparison) -> Iterator[str]:
+    """Describe what a study found that compared two procedures, a text for each outcome and finding.
+
+    Examples
+    --------
+    >>> from paincast.evidence.records import comparisons_of
+    >>> print(next(describe_comparison(comparisons_of("knee_osteoarthritis", "genicular_rfa")[0])).partition(": ")[2])
+    at least 50 % less pain, NRS at 6 months: 74 % and 16 %, 58 points more (+42 to +70), n 58 and 68, randomised trial
+    """
+    arms = f"{item.first.what} against {item.second.what}"
+    for outcome in item.outcomes:
+        when = f" at {wording.months(outcome.month)}" if outcome.month else ""
+        n = f", n {outcome.first_n} and {outcome.second_n}" if outcome.first_n and outcome.second_n else ""
+        yield f"{arms}: {outcome.definition}{when}: {_describe_difference(outcome)}{n}, {item.design}"
+    for finding in item.findings:
+        when = f" at {wording.months(finding.month)}" if finding.month else ""
+        yield f"{arms}{when}: {finding.finding}{f', n {finding.n}' if finding.n else ''}, {item.design}"
+
+
+def _describe_difference(outcome: ComparedOutcome) -> str:
+    if outcome.measure == "share":
+        figures = f"{wording.percent(outcome.first)} and {wording.percent(outcome.second)}"
+        more, times, digits = wording.points(outcome.difference), 100.0, ".0f"
+    else:
+        figures = f"{outcome.first:g} and {outcome.second:g}"
+        more, times, digits = f"difference {outcome.difference:+.3g}", 1.0, ".3g"
+    if outcome.lower is None or outcome.upper is None:
+        return f"{figures}, {more}"
+    return f"{figures}, {more} ({times * outcome.lower:+{digits}} to {times * outcome.upper:+{digits}})"
