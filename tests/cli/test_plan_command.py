@@ -54,16 +54,31 @@ def test_weights_and_prices_are_files(tell, patient, tmp_path):
 def test_models_answer_where_they_can(tell, patient, tmp_path):
     with zipfile.ZipFile(BUNDLES) as archive:
         archive.extractall(tmp_path)
+    with (tmp_path / patient).open("a", encoding="utf-8") as file:
+        file.write("pain_nrs: 7\n")
     code, out, _ = tell("plan", patient, "--models", "linear", "--json")
     assert code == 0
     told = {item["technique"]: item for item in json.loads(out)["techniques"]}
-    [expected] = told["facet_rfa"]["expected"]
-    figure = expected["figure"]
+    expected = {item["outcome"]: item for item in told["facet_rfa"]["expected"]}
+    assert set(expected) == {"pain_change", "pain_response", "relief_duration"}
+    figure = expected["pain_response"]["figure"]
     assert figure["basis"] == "synthetic"
     assert figure["source"][0].startswith("model ")
     assert figure["lower"] < figure["value"] < figure["upper"]
     assert figure["month"] == json.loads(out)["month"]
     assert told["facet_joint_injection"]["expected"][0]["figure"]["basis"] == "published"
+
+
+def test_a_model_that_abstains_says_why_and_what_it_lacks(tell, patient, tmp_path):
+    with zipfile.ZipFile(BUNDLES) as archive:
+        archive.extractall(tmp_path)
+    told = json.loads(tell("plan", patient, "--models", "linear", "--json")[1])
+    [item] = [item for item in told["techniques"] if item["technique"] == "facet_rfa"]
+    figures = {expected["outcome"]: expected["figure"] for expected in item["expected"]}
+    assert figures["pain_response"]["basis"] == "published"
+    assert figures["pain_change"]["value"] is None
+    assert all("the model abstains: pain_nrs" in figure["note"] for figure in figures.values())
+    assert "pain_nrs" in {item["column"] for item in told["work_up"] if item["kind"] == "model"}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +88,7 @@ def test_models_answer_where_they_can(tell, patient, tmp_path):
         ("- 1\n", "PC-PLANNING-04"),
         ("a: [\n", "PC-FILES-08"),
         ("colour: red\n", "PC-COHORT-07"),
-        ("indication: {a: 1}\n", "PC-COHORT-13"),
+        ("indication: crps\nage_years: {a: 1}\n", "PC-COHORT-13"),
     ],
 )
 def test_a_patient_that_cannot_be_read_is_one_line(tell, tmp_path, content, code):

@@ -121,22 +121,24 @@ def expect(
     Returns
     -------
     tuple of Expected
-        Outcomes of models first, then half less pain by each record if no model answered that.
+        Outcomes of models first, an abstention without a value; then half less pain by each record if no model
+        answered that.
     """
     rows = _predict(technique, episode, models, month)
     indication = str(episode["indication"].iloc[0])
-    answered = [row for row in rows if not row["abstained"]]
-    abstained = {row["outcome"]: row["abstained_because"] for row in rows if row["abstained"]}
+    alone = records[0] if len(records) == 1 else None
     expected = [
         Expected(
             outcome=row["outcome"],
             figure=_read_row(row, month),
-            **_find_control(records[0] if len(records) == 1 else None, row["outcome"], indication, month),
+            **_find_control(alone, row["outcome"], indication, month),
         )
-        for row in answered
+        for row in rows
+        if not (row["abstained"] and row["outcome"] == PAIN)
     ]
-    if PAIN not in {row["outcome"] for row in answered}:
-        remark = f"the model abstains: {abstained[PAIN]}" if PAIN in abstained else ""
+    silent = {row["outcome"]: row["abstained_because"] for row in rows if row["abstained"]}
+    if PAIN not in {item.outcome for item in expected}:
+        remark = f"the model abstains: {silent[PAIN]}" if PAIN in silent else ""
         expected += [
             Expected(
                 outcome=PAIN,
@@ -164,11 +166,13 @@ def _read_row(row: Mapping[str, Any], month: float) -> Figure:
     names = ("probability", "lower", "upper") if is_share else ("expected", "expected_lower", "expected_upper")
     value, lower, upper = (None if pd.isna(row[name]) else float(row[name]) for name in names)
     remarks = ["n counts real patients"]
-    if row["in_domain"] is False:
+    if row["abstained"]:
+        remarks = [f"the model abstains: {row['abstained_because']}"]
+    elif row["in_domain"] is False:
         remarks.append("the patient is unlike those the model was trained on")
     return Figure(
         name=str(row["outcome"]),
-        unit="share" if is_share else "points",
+        unit="share" if is_share or row["outcome"] != "pain_change" else "points",
         value=value,
         lower=lower,
         upper=upper,

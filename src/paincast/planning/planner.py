@@ -125,7 +125,7 @@ def plan(
         month_because=common.because,
         order=ORDER,
         techniques=techniques,
-        work_up=tuple(_list_work_up(techniques, suitable, facts)),
+        work_up=tuple(_list_work_up(techniques, suitable, facts, gathered)),
         comparisons=comparisons_of(indication),
         preferences=ordered,
         notes=(*NOTES, *_note_models(models, gathered)),
@@ -224,7 +224,7 @@ def _end(figure: Figure, end: str) -> float:
 
 
 def _list_work_up(
-    techniques: Sequence[TechniquePlan], suitable: Mapping[str, Suitability], facts: Facts
+    techniques: Sequence[TechniquePlan], suitable: Mapping[str, Suitability], facts: Facts, models: Models
 ) -> Iterator[WorkUp]:
     """List what is missing, each once, with the techniques that need it: for rules, tests, then predictions."""
     needs: dict[tuple[str, str], list[str]] = {}
@@ -236,8 +236,11 @@ def _list_work_up(
             if not step.is_known:
                 needs.setdefault(("test", step.column), []).append(item.technique)
     for item in techniques:
-        effects = [effect for record in suitable[item.technique].records for effect in record.predictors]
-        for column in dict.fromkeys(effect.column for effect in effects):
+        records = suitable[item.technique].records
+        columns = [effect.column for record in records for effect in record.predictors]
+        own = [model for model in models.values() if records and model.technique == item.technique]
+        columns += [name for model in own for name in model.measures if name in EPISODES]
+        for column in dict.fromkeys(columns):
             if EPISODES[column].role == "predictor" and facts.get(column) is None:
                 needs.setdefault(("model", column), []).append(item.technique)
     for (kind, column), names in needs.items():
