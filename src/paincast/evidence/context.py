@@ -228,6 +228,16 @@ class SeedConflict:
     tag: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Certainty:
+    """Certainty of the evidence (none, very low, low, moderate or high), with the reason."""
+
+    level: str
+    grade: str
+    source: str
+    tag: str
+
+
 class Standing(NamedTuple):
     """What the simulated response of a technique stands on (:func:`paincast.evidence.synthesis.audit.summarise_audit`).
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paincast.evidence.comparators import Comparator
-from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
+from paincast.evidence.context import Certainty, Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
 from paincast.evidence.safety import Complication, Contraindication
 
 PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
@@ -193,16 +193,6 @@ class PublishedRate:
     population: str = ""
     design: str = ""
     note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Certainty:
-    """Certainty of the evidence (none, very low, low, moderate or high), with the reason."""
-
-    level: str
-    grade: str
-    source: str
-    tag: str
 
 
 class CurvePoint(NamedTuple):

@@ -13,6 +13,7 @@ from paincast.errors import DataError, suggest_name
 from paincast.evidence.comparators import Comparator
 from paincast.evidence.conditions import check_condition, describe_condition
 from paincast.evidence.context import (
+    Certainty,
     ComparedArm,
     ComparedOutcome,
     Comparison,
@@ -28,7 +29,6 @@ from paincast.evidence.figures import (
     PROVENANCE_TAGS,
     TRANSFORMS,
     Baseline,
-    Certainty,
     Curve,
     CurvePoint,
     Implied,
