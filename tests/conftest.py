@@ -53,6 +53,7 @@ BUDGETS = {
     "tests/evidence": 40,
     "tests/explain": 20,
     "tests/models": 150,
+    "tests/planning": 60,
     "tests/profiling": 40,
     "tests/reporting": 40,
     "tests/serving": 100,

@@ -19,12 +19,13 @@ FUNCTIONS = {
     "evaluate",
     "simulate_cohort",
     "load_cohort",
+    "plan",
 }
 ERRORS = {"PaincastError", "SettingsError", "DataError", "RefusalError", "LeakError", "OutputError"}
 
 
 def test_every_public_name_is_there_and_listed():
-    assert FUNCTIONS | ERRORS | {"ResponseClassifier", "Cohort"} <= set(dir(paincast)) == set(paincast.__all__)
+    assert FUNCTIONS | ERRORS | {"ResponseClassifier", "Cohort", "Plan"} <= set(dir(paincast)) == set(paincast.__all__)
     for name in paincast.__all__:
         assert getattr(paincast, name) is not None
     assert all(issubclass(getattr(paincast, name), PaincastError) for name in ERRORS)

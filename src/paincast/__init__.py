@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from paincast.errors import RefusalError as RefusalError
     from paincast.errors import SettingsError as SettingsError
     from paincast.models.estimator import ResponseClassifier as ResponseClassifier
+    from paincast.planning import Plan as Plan
+    from paincast.planning import plan as plan
     from paincast.predictor import Predictor as Predictor
     from paincast.serving.evaluate import evaluate as evaluate
     from paincast.serving.predict import load_model as load_model
@@ -39,6 +41,7 @@ _HOMES = {
     "LeakError": "errors",
     "OutputError": "errors",
     "PaincastError": "errors",
+    "Plan": "planning",
     "Predictor": "predictor",
     "RefusalError": "errors",
     "ResponseClassifier": "models.estimator",
@@ -48,6 +51,7 @@ _HOMES = {
     "load_cohort": "cohort.tables",
     "load_model": "serving.predict",
     "load_models": "serving.predict",
+    "plan": "planning",
     "predict": "serving.predict",
     "save_cohort": "cohort.tables",
     "simulate_cohort": "simulator",
@@ -62,6 +66,7 @@ __all__ = [
     "LeakError",
     "OutputError",
     "PaincastError",
+    "Plan",
     "Predictor",
     "RefusalError",
     "ResponseClassifier",
@@ -74,6 +79,7 @@ __all__ = [
     "load_cohort",
     "load_model",
     "load_models",
+    "plan",
     "predict",
     "save_cohort",
     "simulate_cohort",

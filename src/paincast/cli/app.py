@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import compare, completion, data, declarations, evaluate, evidence, model, registry, serve
+from paincast.cli import compare, completion, data, declarations, evaluate, evidence, model, plan, registry, serve
 from paincast.cli.terminal.printing import echo
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
@@ -50,7 +50,7 @@ def paincast() -> None:
 
 
 # Every command of these modules; one that a module imports from another is the same object.
-for module in (compare, completion, data, declarations, evaluate, evidence, model, registry, serve):
+for module in (compare, completion, data, declarations, evaluate, evidence, model, plan, registry, serve):
     for command in vars(module).values():
         if isinstance(command, click.Command):
             paincast.add_command(command)

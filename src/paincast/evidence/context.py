@@ -1,4 +1,4 @@
-"""Data classes of what stands beside the figures of a record: findings, costs, review claims, and the audit."""
+"""Data classes of what stands beside the figures of a record: findings, costs, comparisons, claims, and the audit."""
 
 from __future__ import annotations
 
@@ -93,6 +93,86 @@ class Cost:
     note: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComparedArm:
+    """An arm of a study that compared two procedures.
+
+    Parameters
+    ----------
+    what : str
+        What was done.
+    technique, approach : str
+        Names of the contract; empty for a procedure that is none of its techniques, and where no approach is told.
+    """
+
+    what: str
+    technique: str = ""
+    approach: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedOutcome:
+    """What both arms of a study tell of an outcome at a month.
+
+    Parameters
+    ----------
+    outcome, definition : str
+        Outcome of the extraction table, and its definition in the study.
+    measure : {"share", "mean"}
+        Whether ``first`` and ``second`` are shares of patients or means in the units of the definition.
+    first, second : float
+        Figure of each arm.
+    difference : float
+        The first less the second.
+    lower, upper : float, optional
+        95 % interval of the difference; None where the study does not tell what it takes.
+    month : float, optional
+        Months after the procedure.
+    first_n, second_n : int, optional
+        Patients.
+    """
+
+    outcome: str
+    definition: str
+    measure: str
+    first: float
+    second: float
+    difference: float
+    lower: float | None = None
+    upper: float | None = None
+    month: float | None = None
+    first_n: int | None = None
+    second_n: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two procedures, or routes, compared in the same patients by one study.
+
+    Parameters
+    ----------
+    source, tag : str
+        The study, and the tag of its figures.
+    indication, design : str
+        Whom it treated, and how patients came to an arm.
+    first, second : ComparedArm
+        The arms.
+    outcomes : tuple of ComparedOutcome
+        By outcome and month.
+    findings : tuple of Finding
+        What the study says without figures by arm.
+    """
+
+    source: str
+    tag: str
+    indication: str
+    design: str
+    first: ComparedArm
+    second: ComparedArm
+    outcomes: tuple[ComparedOutcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
 PRACTICE_TOPICS = ("diagnostic test", "stay and recovery", "adjunct", "protocol", "cost")
 """What a technique's practice is asked: the yield of a block or test, hospital stay, what combinations with
 physiotherapy or psychotherapy show, what details of the protocol do, and cost."""
@@ -144,6 +224,16 @@ class SeedConflict:
 
     claim: str
     finding: str
+    source: str
+    tag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certainty:
+    """Certainty of the evidence (none, very low, low, moderate or high), with the reason."""
+
+    level: str
+    grade: str
     source: str
     tag: str
 

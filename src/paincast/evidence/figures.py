@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paincast.evidence.comparators import Comparator
-from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
+from paincast.evidence.context import Certainty, Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
 from paincast.evidence.safety import Complication, Contraindication
 
 PROVENANCE_TAGS: Mapping[str, str] = MappingProxyType(
@@ -195,16 +195,6 @@ class PublishedRate:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Certainty:
-    """Certainty of the evidence (none, very low, low, moderate or high), with the reason."""
-
-    level: str
-    grade: str
-    source: str
-    tag: str
-
-
 class CurvePoint(NamedTuple):
     """The share of responders at a month, pooled from studies.
 
@@ -247,6 +237,8 @@ class Curve:
         Denominator of the share, and further remarks.
     trial_success : float, optional
         Share of those tested who pass and are treated; not part of the share of responders, which is of those treated.
+    trial_interval, trial_n, trial_source : optional
+        Its 95 % interval, patients tested, and studies.
     """
 
     points: Mapping[float, CurvePoint]
@@ -254,6 +246,9 @@ class Curve:
     denominator: str = ""
     note: str = ""
     trial_success: float | None = None
+    trial_interval: tuple[float, float] | None = None
+    trial_n: int | None = None
+    trial_source: tuple[str, ...] = ()
 
     @property
     def months(self) -> Mapping[float, float]:

@@ -26,12 +26,11 @@ def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str,
             raise DataError(
                 f"{where}: its curve is not computed yet; run paincast evidence diff --write", code="PC-EVIDENCE-15"
             )
-        passes = computed.get("passes", {}).get("share")
         described = {key: value for key, value in content["curve"].items() if key != "months"}
         merged["curve"] = {
             **described,
             **{key: computed[key] for key in ("curve", "scenarios")},
-            "trial_success": passes,
+            **_merge_passes(computed.get("passes", {})),
         }
     merged |= {key: computed[key] for key in _COMPUTED if key in computed}
     if "baseline" in content:
@@ -48,6 +47,15 @@ def merge_computed(content: Figures, computed: Figures, where: str) -> dict[str,
     if harms:
         merged["complications"] = [_merge_complication(entry, harms) for entry in content.get("complications", ())]
     return merged
+
+
+def _merge_passes(passes: Figures) -> Figures:
+    """Name the share of those who pass a test as a curve does; empty where no study tells it."""
+    if not passes:
+        return {}
+    ends = (passes["lower"], passes["upper"])
+    told = {"success": passes["share"], "interval": ends, "n": passes["n"], "source": passes["source"]}
+    return {f"trial_{name}": value for name, value in told.items()}
 
 
 def _check_typed(content: Figures, computed: Figures, where: str) -> None:

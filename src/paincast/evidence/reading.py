@@ -12,14 +12,23 @@ from paincast.deferred import yaml
 from paincast.errors import DataError, suggest_name
 from paincast.evidence.comparators import Comparator
 from paincast.evidence.conditions import check_condition, describe_condition
-from paincast.evidence.context import Cost, ExpectedChange, Finding, SeedClaim, SeedConflict
+from paincast.evidence.context import (
+    Certainty,
+    ComparedArm,
+    ComparedOutcome,
+    Comparison,
+    Cost,
+    ExpectedChange,
+    Finding,
+    SeedClaim,
+    SeedConflict,
+)
 from paincast.evidence.figures import (
     CERTAINTY_LEVELS,
     PREDICTOR_KINDS,
     PROVENANCE_TAGS,
     TRANSFORMS,
     Baseline,
-    Certainty,
     Curve,
     CurvePoint,
     Implied,
@@ -123,6 +132,31 @@ def parse_record(
     _check_names(record, where)
     _check_curve(record, where)
     return record
+
+
+def parse_comparison(entry: Figures, computed: Figures, sources: Mapping[str, Source]) -> Comparison:
+    """Parse an entry of ``comparisons.yaml`` with its figures in ``computed.yaml``.
+
+    Raises
+    ------
+    DataError
+        If a key is unknown or missing, or a name is not known.
+    """
+    where = f"comparison of {entry.get('source', 'an unknown source')}"
+    if any(computed.get(key) != entry.get(key) for key in ("source", "arms")):
+        raise DataError(f"{where}: not computed yet; run paincast evidence diff --write", code="PC-EVIDENCE-58")
+    told = {key: entry[key] for key in ("source", "tag") if key in entry}
+    parsed = {
+        **{key: value for key, value in {**entry, **computed}.items() if key != "arms"},
+        **{side: build(ComparedArm, computed[side], f"{where}, {side}") for side in ("first", "second")},
+        "outcomes": [build(ComparedOutcome, outcome, f"{where}, outcomes") for outcome in computed["outcomes"]],
+        "findings": [build(Finding, {**told, **item}, f"{where}, findings") for item in entry.get("findings", ())],
+    }
+    comparison = build(Comparison, parsed, where)
+    check_known(comparison.source, sources, f"{where}, source")
+    check_known(comparison.indication, INDICATIONS, f"{where}, indication")
+    check_known(comparison.tag, PROVENANCE_TAGS, f"{where}, tag")
+    return comparison
 
 
 def list_source_ids(content: Any) -> set[str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from paincast.errors import RefusalError, SettingsError, suggest_name
-from paincast.evidence.context import PRACTICE_TOPICS, Practice, Standing
+from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
+from paincast.evidence.context import PRACTICE_TOPICS, Comparison, Practice, Standing
 from paincast.evidence.figures import Record, Source
-from paincast.evidence.reading import build, check_known, parse_record, parse_sources, read_yaml
+from paincast.evidence.reading import build, check_known, parse_comparison, parse_record, parse_sources, read_yaml
 from paincast.schema import TECHNIQUES
 
 EVIDENCE_FOLDER = Path(__file__).resolve().parent
@@ -98,6 +98,47 @@ def load_practice(technique: str) -> tuple[Practice, ...]:
         check_known(entry.topic, PRACTICE_TOPICS, f"practice of {technique}, topic")
         check_known(entry.source, load_sources(), f"practice of {technique}, source")
     return tuple(sorted(entries, key=lambda entry: PRACTICE_TOPICS.index(entry.topic)))
+
+
+@cache
+def load_comparisons() -> tuple[Comparison, ...]:
+    """Read the studies that compared two procedures, or two routes, in the same patients.
+
+    Raises
+    ------
+    DataError
+        If an entry is malformed, or its figures are not computed yet.
+
+    Examples
+    --------
+    >>> [trial] = [item for item in load_comparisons() if item.source == "crfa_fji2023"]
+    >>> trial.first.technique, trial.second.technique, trial.outcomes[0].month, trial.outcomes[0].difference
+    ('facet_rfa', 'facet_joint_injection', 3, 0.45)
+    """
+    declared = read_yaml(EVIDENCE_FOLDER / "comparisons.yaml")["comparisons"]
+    computed = _load_computed().get("comparisons", [])
+    if len(declared) != len(computed):
+        raise DataError(
+            "the figures of comparisons.yaml are not computed yet; run paincast evidence diff --write",
+            code="PC-EVIDENCE-57",
+        )
+    pairs = zip(declared, computed, strict=True)
+    return tuple(parse_comparison(entry, figures, load_sources()) for entry, figures in pairs)
+
+
+def comparisons_of(indication: str, technique: str | None = None) -> tuple[Comparison, ...]:
+    """Return the comparisons in an indication, all or those with an arm of a technique.
+
+    Examples
+    --------
+    >>> [item.source for item in comparisons_of("knee_osteoarthritis", "genicular_rfa")]
+    ['davis2018']
+    """
+    return tuple(
+        item
+        for item in load_comparisons()
+        if item.indication == indication and technique in (None, item.first.technique, item.second.technique)
+    )
 
 
 @cache

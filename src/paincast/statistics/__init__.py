@@ -1,7 +1,8 @@
 """Statistics that models, evaluation and reports share, each defined once.
 
-Log loss of log odds, the clustered standard error and the mean with its interval, Wilson's interval of a share, shares
-pooled over studies, a local-linear smoother of shares, and the Bayesian bootstrap of patients.
+Log loss of log odds, the clustered standard error and the mean with its interval, Wilson's interval of a share and
+Newcombe's of a difference, shares pooled over studies, a local-linear smoother of shares, and the Bayesian bootstrap
+of patients.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from paincast.statistics.clustered import compute_clustered_error, compute_clust
 from paincast.statistics.likelihood import compute_log_loss
 from paincast.statistics.local_linear import compute_kernel, smooth_shares
 from paincast.statistics.pooling import PooledShare, pool_shares
-from paincast.statistics.proportions import compute_wilson_interval
+from paincast.statistics.proportions import compute_newcombe_interval, compute_wilson_interval
 
 __all__ = [
     "PooledShare",
@@ -19,6 +20,7 @@ __all__ = [
     "compute_clustered_mean",
     "compute_kernel",
     "compute_log_loss",
+    "compute_newcombe_interval",
     "compute_two_way_error",
     "compute_wilson_interval",
     "draw_bayesian_bootstrap_weights",

@@ -15,6 +15,7 @@ from paincast.evidence.records import EVIDENCE_FOLDER, build_records, load_conte
 from paincast.evidence.synthesis.audit import audit_figures, summarise_audit
 from paincast.evidence.synthesis.compute import DIGITS, compute_records, round_figures
 from paincast.evidence.synthesis.extraction import check_links, load_studies, parse_study
+from paincast.evidence.synthesis.rates import compare_arms
 from paincast.evidence.synthesis.study import Study
 from paincast.files.bounded import read_yaml_text
 
@@ -43,14 +44,21 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``records``, ``sources``, and ``audit``: what the simulated response of each technique stands on.
+        ``records``, ``comparisons``, ``sources``, and ``audit``: what the simulated response of each technique stands
+        on.
     """
     records = compute_records(studies, load_contents())
-    shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in ("contraindications", "costs", "practice")]
+    files = ("contraindications", "costs", "practice", "comparisons")
+    shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in files]
     contents = [*records.values(), *load_contents().values(), *shared]
     cited = set().union(*(list_source_ids(content) for content in contents))
     cited |= {name for content in load_contents().values() for name in content.get("sources", ())}
-    content = {"records": records, "sources": {name: _cite(studies[name]) for name in sorted(cited & set(studies))}}
+    comparisons = round_figures(compare_arms(studies, shared[-1]["comparisons"]))
+    content = {
+        "records": records,
+        "comparisons": comparisons,
+        "sources": {name: _cite(studies[name]) for name in sorted(cited & set(studies))},
+    }
     audit = summarise_audit(audit_figures(records=build_records(content))).set_index("technique")
     return {**content, "audit": round_figures(audit.to_dict("index"))}
 

@@ -155,14 +155,19 @@ def count_patients(result: Result, arm: Arm) -> float | None:
     """Count the patients behind a share: its n, that of the arm at that step, or the n that its interval implies."""
     if result.n is not None or result.share is None:
         return result.n
-    steps = {"seen": arm.n_seen, "treated": arm.n_treated, "implanted": arm.n_treated}
-    known = steps.get(result.denominator, arm.n_randomised)
+    known = count_at_step(result, arm)
     if known or result.ci95 is None:
         return known
     share = float(np.clip(result.share, 0.01, 0.99))
     lower, upper = logit(np.clip(result.ci95, 0.005, 0.995))
     error = (upper - lower) / (2.0 * norm.ppf(0.975))
     return float(1.0 / (share * (1.0 - share) * error**2))
+
+
+def count_at_step(result: Result, arm: Arm) -> int | None:
+    """Count the patients of an arm at the step over which a result is counted; None where the study does not tell."""
+    steps = {"seen": arm.n_seen, "treated": arm.n_treated, "implanted": arm.n_treated}
+    return steps.get(result.denominator, arm.n_randomised)
 
 
 def count_events(counted: Result | Harm, n: float) -> float:

@@ -1,4 +1,4 @@
-"""Pool complications and who passes a test, and list the rates that studies publish."""
+"""Pool complications and who passes a test, list the rates that studies publish, and compare arms of a study."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from paincast.evidence.synthesis.counts import (
     OUTCOME,
     POOLED_ARMS,
     Target,
+    count_at_step,
     count_events,
     count_patients,
     find_trials,
     performs,
 )
-from paincast.evidence.synthesis.study import Harm, Result, Study
-from paincast.statistics import compute_wilson_interval, pool_shares
+from paincast.evidence.synthesis.study import Arm, Harm, Result, Study
+from paincast.statistics import compute_newcombe_interval, compute_wilson_interval, pool_shares
 
 Figures = Mapping[str, Any]
 
@@ -144,4 +145,65 @@ def _describe(study: Study, result: Result) -> dict[str, Any]:
         "population": study.arms[result.arm].what if several else "",
         "design": study.design,
         "note": f"of those {result.denominator}",
+    }
+
+
+def compare_arms(studies: Mapping[str, Study], declared: Sequence[Figures]) -> list[dict[str, Any]]:
+    """Compare the two arms of each study that ``comparisons.yaml`` declares, by outcome and month.
+
+    Results at or before the procedure, of patients some of whom had changed arms, and of a single arm are left out.
+
+    Returns
+    -------
+    list of dict
+        As the fields of :class:`paincast.evidence.context.Comparison`, with ``arms``. Differences are the first less
+        the second: of shares with Newcombe's interval, of means with the normal one where both standard deviations are
+        told.
+    """
+    return [_compare(studies[entry["source"]], *entry["arms"]) for entry in declared]
+
+
+def _compare(study: Study, first: str, second: str) -> dict[str, Any]:
+    own, other = study.arms[first], study.arms[second]
+    results = [_by_question(study, name) for name in (first, second)]
+    shared = [question for question in results[0] if question in results[1]]
+    return {
+        "source": study.id,
+        "arms": [first, second],
+        "design": study.design,
+        **{side: _describe_arm(arm) for side, arm in (("first", own), ("second", other))},
+        "outcomes": [_subtract(results[0][question], own, results[1][question], other) for question in shared],
+    }
+
+
+def _describe_arm(arm: Arm) -> dict[str, str]:
+    told = {"what": arm.what, "technique": arm.technique, "approach": arm.approach}
+    return {name: value for name, value in told.items() if value}
+
+
+def _by_question(study: Study, arm: str) -> dict[tuple[Any, ...], Result]:
+    """Key the results of an arm by outcome, month, measure and definition, without what is said after a semicolon."""
+    return {
+        (result.outcome, result.month, result.mean is None, result.definition.partition(";")[0]): result
+        for result in study.results
+        if result.arm == arm and not result.crossed_over and (result.month is None or result.month > 0)
+    }
+
+
+def _subtract(first: Result, arm: Arm, second: Result, other: Arm) -> dict[str, Any]:
+    n, other_n = (count_patients(*pair) or count_at_step(*pair) for pair in ((first, arm), (second, other)))
+    if first.mean is None or second.mean is None:
+        measure, figures = "share", [_share_of(first) or 0.0, _share_of(second) or 0.0]
+        ends = compute_newcombe_interval(figures[0], n, figures[1], other_n) if n and other_n else None
+    else:
+        measure, figures, ends = "mean", [first.mean, second.mean], None
+        if n and other_n and first.sd is not None and second.sd is not None:
+            half = 1.96 * (first.sd**2 / n + second.sd**2 / other_n) ** 0.5
+            ends = (first.mean - second.mean - half, first.mean - second.mean + half)
+    told = {"month": first.month, "first_n": n and round(n), "second_n": other_n and round(other_n)}
+    return {
+        **{"outcome": first.outcome, "definition": first.definition.partition(";")[0], "measure": measure},
+        **{"first": figures[0], "second": figures[1], "difference": figures[0] - figures[1]},
+        **(dict(zip(("lower", "upper"), ends, strict=True)) if ends else {}),
+        **{name: value for name, value in told.items() if value is not None},
     }

@@ -16,6 +16,7 @@ from paincast.reporting.evidence.blocks import Card, Line, Section
 from paincast.reporting.evidence.parts import (
     show_benefit,
     show_certainty,
+    show_comparisons,
     show_complications,
     show_contraindications,
     show_gap,
@@ -118,7 +119,9 @@ def _warn(technique: str) -> tuple[Line, ...]:
 
 def _show_practice(technique: str, records: Sequence[Record]) -> list[Section]:
     told = [record for record in records if not record.gap]
-    return [replace(show_practice(technique, told), new_page=bool(told) and len(records) == 1)]
+    indications = [name for record in told for name in record.indications]
+    practice = replace(show_practice(technique, told), new_page=bool(told) and len(records) == 1)
+    return [practice, *show_comparisons(technique, indications)]
 
 
 def _describe(record: Record) -> tuple[Line, ...]:

@@ -1,12 +1,14 @@
-"""How much more the treated arm had than the control arm, in trials that hold both."""
+"""How much more one arm had than another in trials that hold both: treated and control, or two procedures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil, sqrt
+from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import NamedTuple
 
+from paincast.evidence import wording
 from paincast.evidence.comparators import OUTCOME_OF, Comparator, is_near
+from paincast.evidence.context import ComparedOutcome, Comparison
 from paincast.evidence.figures import PublishedRate, Record
 
 RANDOMISED = ("randomised trial", "crossover trial")
@@ -52,20 +54,18 @@ def compare_arms(record: Record, comparator: Comparator) -> Difference | None:
     Returns
     -------
     Difference or None
-        None unless each trial tells its treated arm. The interval is Newcombe's [1]_, over the summed patients.
-
-    References
-    ----------
-    .. [1] Newcombe RG. Interval estimation for the difference between independent proportions. Stat Med
-       1998;17:873-890, method 10. doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+        None unless each trial tells its treated arm. The interval is Newcombe's
+        (:func:`paincast.statistics.compute_newcombe_interval`), over the summed patients.
     """
+    from paincast.statistics import compute_newcombe_interval
+
     by_trial = [_find_treated(record.published, name, comparator) for name in comparator.source]
     if not all(by_trial):
         return None
     arms = [rate for rates in by_trial for rate in rates]
     n = sum(rate.n or 0 for rate in arms)
     treated = sum(rate.share * (rate.n or 0) for rate in arms) / n
-    lower, upper = _bound(treated, n, comparator)
+    lower, upper = compute_newcombe_interval(treated, n, comparator.share, comparator.n)
     points = treated - comparator.share
     return Difference(
         treated=treated,
@@ -96,13 +96,32 @@ def _find_treated(published: Sequence[PublishedRate], trial: str, comparator: Co
     return list(arms.values())
 
 
-def _bound(treated: float, n: int, comparator: Comparator) -> tuple[float, float]:
-    from paincast.statistics import compute_wilson_interval
+def describe_comparison(item: Comparison) -> Iterator[str]:
+    """Describe what a study found that compared two procedures, a text for each outcome and finding.
 
-    lower, upper = map(float, compute_wilson_interval(treated, n))
-    control_lower, control_upper = map(float, compute_wilson_interval(comparator.share, comparator.n))
-    points = treated - comparator.share
-    return (
-        points - sqrt((treated - lower) ** 2 + (control_upper - comparator.share) ** 2),
-        points + sqrt((upper - treated) ** 2 + (comparator.share - control_lower) ** 2),
-    )
+    Examples
+    --------
+    >>> from paincast.evidence.records import comparisons_of
+    >>> print(next(describe_comparison(comparisons_of("knee_osteoarthritis", "genicular_rfa")[0])).partition(": ")[2])
+    at least 50 % less pain, NRS at 6 months: 74 % and 16 %, 58 points more (+42 to +70), n 58 and 68, randomised trial
+    """
+    arms = f"{item.first.what} against {item.second.what}"
+    for outcome in item.outcomes:
+        when = f" at {wording.months(outcome.month)}" if outcome.month else ""
+        n = f", n {outcome.first_n} and {outcome.second_n}" if outcome.first_n and outcome.second_n else ""
+        yield f"{arms}: {outcome.definition}{when}: {_describe_difference(outcome)}{n}, {item.design}"
+    for finding in item.findings:
+        when = f" at {wording.months(finding.month)}" if finding.month else ""
+        yield f"{arms}{when}: {finding.finding}{f', n {finding.n}' if finding.n else ''}, {item.design}"
+
+
+def _describe_difference(outcome: ComparedOutcome) -> str:
+    if outcome.measure == "share":
+        figures = f"{wording.percent(outcome.first)} and {wording.percent(outcome.second)}"
+        more, times, digits = wording.points(outcome.difference), 100.0, ".0f"
+    else:
+        figures = f"{outcome.first:g} and {outcome.second:g}"
+        more, times, digits = f"difference {outcome.difference:+.3g}", 1.0, ".3g"
+    if outcome.lower is None or outcome.upper is None:
+        return f"{figures}, {more}"
+    return f"{figures}, {more} ({times * outcome.lower:+{digits}} to {times * outcome.upper:+{digits}})"

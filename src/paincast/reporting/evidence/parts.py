@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from paincast.evidence import wording
 from paincast.evidence.context import PRACTICE_TOPICS, Cost
 from paincast.evidence.figures import PredictorEffect, Record
-from paincast.evidence.records import load_practice
+from paincast.evidence.records import load_comparisons, load_practice
 from paincast.evidence.safety import SEVERITIES, Complication, Contraindication
 from paincast.reporting.evidence.blocks import BORROWED, Block, Grid, Line, Paragraph, Section, grade
+from paincast.reporting.evidence.difference import describe_comparison
 
 MOST_PREDICTORS = 6
 MOST_FINDINGS = 6
@@ -144,6 +145,19 @@ def show_practice(technique: str, records: Sequence[Record]) -> Section:
         Paragraph(_cut_lines(found), label=f"{topic.capitalize()}:", joint="; ") for topic, found in lines.items()
     )
     return Section(heading="In practice", blocks=blocks, wide=True)
+
+
+def show_comparisons(technique: str, indications: Sequence[str]) -> list[Section]:
+    """Show studies that compared the technique with another procedure, or two of its routes, in the same patients."""
+    lines = tuple(
+        Line(text, item.source)
+        for item in load_comparisons()
+        if item.indication in indications and technique in (item.first.technique, item.second.technique)
+        for text in describe_comparison(item)
+    )
+    if not lines:
+        return []
+    return [Section(heading="Compared with other procedures", blocks=(Paragraph(lines, joint="; "),), wide=True)]
 
 
 def _cut_lines(found: Sequence[Line]) -> tuple[Line, ...]:

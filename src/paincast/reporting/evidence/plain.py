@@ -8,7 +8,7 @@ from typing import Any
 
 from paincast.evidence.comparators import Comparator, choose_comparator
 from paincast.evidence.figures import Record
-from paincast.evidence.records import evidence_version, load_practice, load_sources
+from paincast.evidence.records import evidence_version, load_comparisons, load_practice, load_sources
 from paincast.evidence.scenarios import shift_curve
 
 
@@ -25,17 +25,25 @@ def describe_records(records: Iterable[Record], scenario: str = "literature") ->
     Returns
     -------
     dict
-        ``evidence_version``, ``scenario``, ``records``, ``practice`` by technique, and ``sources``; keys are text.
+        ``evidence_version``, ``scenario``, ``records``, ``practice`` by technique, ``comparisons`` of two procedures,
+        and ``sources``; keys are text.
     """
     chosen = tuple(records)
+    treated = {(record.technique, name) for record in chosen for name in record.indications}
+    comparisons = [
+        item
+        for item in load_comparisons()
+        if {(arm.technique, item.indication) for arm in (item.first, item.second)} & treated
+    ]
     practice = {name: load_practice(name) for name in dict.fromkeys(record.technique for record in chosen)}
-    cited = {item.source for items in practice.values() for item in items}
+    cited = {item.source for items in practice.values() for item in items} | {item.source for item in comparisons}
     names = sorted(cited.union(*(record.sources for record in chosen)))
     return {
         "evidence_version": evidence_version(),
         "scenario": scenario,
         "records": [{**to_plain(record), "expected_response": _expect(record, scenario)} for record in chosen],
         "practice": to_plain(practice),
+        "comparisons": to_plain(comparisons),
         "sources": {name: to_plain(load_sources()[name]) for name in names},
     }
 

@@ -28,7 +28,7 @@ def show_response(record: Record, scenario: str) -> Section:
     blocks: list[Block] = [Paragraph((warn,), label="Read with care:")] if (warn := warn_of(record.response)) else []
     blocks += [
         _grid_of_curve(record, scenario),
-        Paragraph((show_difference(record, scenario), *_name_months_above(record, scenario)), label="Control arm:"),
+        Paragraph((show_difference(record), *_name_months_above(record, scenario)), label="Control arm:"),
         _list_scenarios(record, record.response, scenario),
         *_name_denominator(record.response),
     ]
@@ -93,7 +93,7 @@ def format_control(control: Comparator | None, month: float | None, silence: str
     return Line(text, control.source, grade(control.tag))
 
 
-def show_difference(record: Record, scenario: str) -> Line:
+def show_difference(record: Record) -> Line:
     """Show what the treated had over a control arm at the primary month, or why no trial tells."""
     month = record.primary_month or 0.0
     control = compare(record, month)
@@ -101,13 +101,12 @@ def show_difference(record: Record, scenario: str) -> Line:
         return Line(f"{explain_silence(record.own_comparators, PAIN, month, record.without)}.")
     difference = compare_arms(record, control)
     if difference is None:
-        share = shift_curve(record, scenario)[month]
         return Line(
-            f"{wording.points(share - control.share)} are expected at {wording.months(month)} than in the control arm "
-            f"({control.kind}), which is no randomised comparison; no number needed to treat, because not every trial "
-            "of the control arm tells its treated arm near that month.",
+            f"{wording.percent(control.share)} with {control.kind} at {wording.months(control.month)}; the benefit is "
+            "not known, because not every trial of the control arm tells its treated arm near that month, and those "
+            "treated in other studies are other patients.",
             control.source,
-            "B",
+            grade(control.tag),
         )
     return Line(_describe_difference(difference, control), control.source, grade(control.tag))
 

@@ -51,7 +51,7 @@ def _show_response(records: Sequence[Record], scenario: str) -> Section:
         if record.response and (warn := warn_of(record.response))
     ]
     blocks += [
-        Paragraph((show_difference(record, scenario),), label=f"{wording.name_place(record)}:")
+        Paragraph((show_difference(record),), label=f"{wording.name_place(record)}:")
         for record in records
         if record.response and compare(record, record.primary_month)
     ]

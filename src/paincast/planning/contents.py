@@ -1,0 +1,287 @@
+"""What a plan holds, as plain data: techniques in groups, what is expected of them, work-up and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from paincast.evidence.context import Comparison
+from paincast.files.declared_schema import SchemaWriter
+from paincast.files.serialization import to_plain
+from paincast.planning.figures import Figure, Statement
+from paincast.planning.patient import Contradiction, Unread
+from paincast.planning.preferences import Preferences
+from paincast.planning.suitability import OpenFact, RuleResult
+
+FORMAT = 1
+"""Format of a plan as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A block or trial on which the technique decides who is treated.
+
+    Parameters
+    ----------
+    column, description : str
+        Where its result is recorded.
+    is_known : bool
+        Whether the patient's result is known.
+    passes : Figure, optional
+        Share of those tested who pass.
+    """
+
+    column: str
+    description: str
+    is_known: bool
+    passes: Figure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """An outcome expected after a technique, beside what a control arm had.
+
+    Parameters
+    ----------
+    outcome, approach : str
+        Outcome of the contract; approach, or empty if the figure is of the technique.
+    figure : Figure
+        What is expected of patients like this one (a model) or of those treated (published).
+    control : Figure, optional
+        Share in a matching control arm. It is of other patients and must not be subtracted; see :class:`Benefit`.
+    control_because : str
+        Why there is no control.
+    """
+
+    outcome: str
+    figure: Figure
+    approach: str = ""
+    control: Figure | None = None
+    control_because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benefit:
+    """Benefit of a technique over a control arm of the same trials, or why nothing may be said.
+
+    Parameters
+    ----------
+    outcome, approach : str
+        Outcome and approach.
+    status : {"told", "refused"}
+        Whether trials tell it.
+    because : str
+        Why it is refused; or how the difference is to be read.
+    arm, definition : str
+        Kind of control arm, and definition of the outcome.
+    treated, control, difference : Figure, optional
+        Both arms of the same trials, and their difference.
+    holds_zero : bool, optional
+        Whether the interval of the difference holds no difference.
+    """
+
+    outcome: str
+    status: str
+    because: str
+    approach: str = ""
+    arm: str = ""
+    definition: str = ""
+    treated: Figure | None = None
+    control: Figure | None = None
+    difference: Figure | None = None
+    holds_zero: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harm:
+    """A complication with its rate; without a value where nobody counted it."""
+
+    event: str
+    kind: str
+    severity: str
+    figure: Figure
+    approach: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sure:
+    """Certainty of the evidence on a technique by an approach."""
+
+    level: str
+    grade: str
+    source: str
+    tag: str
+    approach: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TechniquePlan:
+    """What is known of a technique for the patient.
+
+    Parameters
+    ----------
+    technique, title : str
+        Name in the contract, and in words.
+    group : str
+        One of :data:`GROUPS`.
+    because : tuple of str
+        Why it is in the group.
+    records : tuple of str
+        Evidence records that are the nearest to the patient, one for each approach.
+    rules : tuple of RuleResult
+        Every rule, also those that do not hold.
+    cautions : tuple of str
+        What to weigh although it does not exclude the technique.
+    open_facts : tuple of OpenFact
+        Missing facts that rules need.
+    steps : tuple of Step
+        Blocks and trials before the technique.
+    expected, benefits, harms : tuple
+        Outcomes at the month of the plan, benefit over control, and complications, the serious ones first.
+    durability : tuple of Figure
+        Response at later months, and survival where it limits follow-up.
+    visits : Figure, optional
+        Visits in the first year.
+    recovery, protocol : tuple of Statement
+        What publications say of stay and recovery, and of the protocol.
+    costs : tuple of Figure
+        Price, cost per responder and per quality-adjusted year, and what is published.
+    certainty : tuple of Sure
+    not_known : tuple of str
+        What no study tells.
+    """
+
+    technique: str
+    title: str
+    group: str
+    because: tuple[str, ...]
+    records: tuple[str, ...] = ()
+    rules: tuple[RuleResult, ...] = ()
+    cautions: tuple[str, ...] = ()
+    open_facts: tuple[OpenFact, ...] = ()
+    steps: tuple[Step, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    benefits: tuple[Benefit, ...] = ()
+    harms: tuple[Harm, ...] = ()
+    durability: tuple[Figure, ...] = ()
+    visits: Figure | None = None
+    recovery: tuple[Statement, ...] = ()
+    protocol: tuple[Statement, ...] = ()
+    costs: tuple[Figure, ...] = ()
+    certainty: tuple[Sure, ...] = ()
+    not_known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkUp:
+    """Something to find out or to do.
+
+    Parameters
+    ----------
+    kind : {"rule", "model", "test"}
+        A fact that a rule needs, a fact that a prediction would use, or a block or trial.
+    column, description : str
+        Where it is recorded.
+    techniques : tuple of str
+        Techniques for which it is needed.
+    """
+
+    kind: str
+    column: str
+    description: str
+    techniques: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A source that the plan cites."""
+
+    citation: str
+    doi: str = ""
+    pmid: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The plan of a patient: all techniques, each in one group, and all that is known of them.
+
+    Parameters
+    ----------
+    format : int
+        :data:`FORMAT`.
+    use : str
+        ``research use only``.
+    version, evidence_version : str
+        Of the package, and of the evidence.
+    indication : str
+        Indication of the patient; empty if it is missing.
+    known : tuple of str
+        Columns whose value is known; values are not repeated.
+    unread, contradictions : tuple
+        What could not be used, and what does not go together.
+    month, month_because : float and str
+        The month of all expected outcomes, and why this one; None where no technique has an answer.
+    order : str
+        Statement of the order of techniques.
+    techniques : tuple of TechniquePlan
+        In the order of groups, within a group in the order of the contract; never by a result.
+    work_up : tuple of WorkUp
+        What is to be found out or done.
+    comparisons : tuple of Comparison
+        Studies that compared two procedures in the indication.
+    preferences : Preferences, optional
+        If weights were given.
+    notes : tuple of str
+        What else the reader should know.
+    sources : mapping of str to Reference
+        Everything cited.
+    """
+
+    format: int
+    use: str
+    version: str
+    evidence_version: str
+    indication: str
+    known: tuple[str, ...]
+    unread: tuple[Unread, ...]
+    contradictions: tuple[Contradiction, ...]
+    month: float | None
+    month_because: str
+    order: str
+    techniques: tuple[TechniquePlan, ...]
+    work_up: tuple[WorkUp, ...]
+    comparisons: tuple[Comparison, ...]
+    preferences: Preferences | None
+    notes: tuple[str, ...]
+    sources: Mapping[str, Reference]
+
+
+@cache
+def make_plan_schema() -> dict[str, Any]:
+    """Make the JSON Schema (draft 2020-12) of a plan, from the types that its parts declare."""
+    writer = SchemaWriter({})
+    top = writer.describe_fields(Plan)
+    top["properties"]["format"] = {"const": FORMAT}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "plan of paincast",
+        "description": "What is known of every technique for one patient.",
+        **top,
+        "$defs": writer.definitions,
+    }
+
+
+def describe_plan(made: Plan) -> dict[str, Any]:
+    """Describe a plan as plain data, which fits :func:`make_plan_schema`.
+
+    Examples
+    --------
+    >>> from paincast.planning import plan
+    >>> describe_plan(plan({"indication": "cancer_pain"}))["techniques"][0]["group"]
+    'not indicated'
+    """
+    plain: dict[str, Any] = to_plain(made)
+    return plain

@@ -1,0 +1,258 @@
+"""What is expected at one common month: by models where they answer, else by the published curve of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from paincast.deferred import pandas as pd
+from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
+from paincast.evidence.figures import TAG_OF_SUPPORT, Record
+from paincast.planning.contents import Expected
+from paincast.planning.figures import Figure, publish
+from paincast.planning.suitability import Suitability
+from paincast.predictor import Predictor
+from paincast.serving import predict
+from paincast.serving.months import check_months
+
+PAIN = "pain_response"
+NEW_STUDY = "95 % interval of the share in a new study"
+SUPPORTS: Mapping[str, str] = {
+    "counted": "counted at this month in studies of the indication",
+    "near month": "counted at a near month in studies of the indication",
+    "other outcome": "computed from another outcome in studies of the indication",
+    "interpolated": "read between months that studies of the indication count",
+    "carried over": "assumed: carried over from other indications and techniques",
+}
+
+COUNTED = ("counted", "near month", "other outcome")
+"""Supports by studies of the indication."""
+
+Models = Mapping[str, Predictor]
+
+
+class Month(NamedTuple):
+    """The common month and why it is taken; None where nothing has an answer."""
+
+    month: float | None
+    because: str
+
+
+def choose_month(suitable: Mapping[str, Suitability], models: Models, asked: object = None) -> Month:
+    """Choose the month of all expected outcomes.
+
+    Parameters
+    ----------
+    suitable : mapping of str to Suitability
+        Techniques whose indication fits.
+    models : mapping of str to Predictor
+        Models; may be empty.
+    asked : float, optional
+        Month that is asked for.
+
+    Returns
+    -------
+    Month
+        By default that at which most of the techniques have an answer, of a model if there are models, else of a
+        published curve. Of several it is the one at which studies of the indication count most of them, then the
+        primary month of most, then the earliest.
+
+    Raises
+    ------
+    SettingsError
+        If the month asked is not a number above 0.
+    """
+    if asked is not None:
+        months = check_months([asked])  # type: ignore[list-item]
+        assert months is not None
+        return Month(months[0], "asked for")
+    by_model = _count([_list_model_months(name, models) for name in suitable])
+    points = [_list_points(item) for item in suitable.values()]
+    by_curve = _count([set(of) for of in points])
+    by_count = _count([{month for month, support in of.items() if support in COUNTED} for of in points])
+    primary = _count([{record.primary_month or 0.0 for record in item.records} for item in suitable.values()])
+    candidates = by_model or by_curve
+    if not candidates:
+        return Month(None, "no technique that fits has an answer at any month")
+    ranks = (candidates, by_count, primary)
+    best = min(candidates, key=lambda month: (*(-rank.get(month, 0) for rank in ranks), month))
+    what = "a model" if by_model else "a published response"
+    counted = f", {by_count.get(best, 0)} of them from studies of the indication" if not by_model else ""
+    return Month(best, f"{candidates[best]} of {len(suitable)} techniques that fit have {what} at this month{counted}")
+
+
+def _list_points(item: Suitability) -> dict[float, str]:
+    """List the months of the curves of a technique, each with the best support of any approach."""
+    found: dict[float, str] = {}
+    for record in item.records:
+        for month, point in (record.response.points if record.response else {}).items():
+            best = min(found.get(month, "carried over"), point.support, key=[*SUPPORTS].index)
+            found[month] = best
+    return found
+
+
+def _count(sets: Sequence[set[float]]) -> dict[float, int]:
+    return {month: sum(month in months for months in sets) for month in sorted(set().union(*sets))}
+
+
+def _list_model_months(technique: str, models: Models) -> set[float]:
+    return {model.horizon_months for model in models.values() if model.technique == technique}
+
+
+def expect(
+    technique: str, records: Sequence[Record], episode: pd.DataFrame, models: Models, month: float
+) -> tuple[Expected, ...]:
+    """Give what is expected after a technique at a month.
+
+    Parameters
+    ----------
+    technique : str
+        Technique.
+    records : sequence of Record
+        The nearest records, one for each approach.
+    episode : DataFrame of shape (1, ...)
+        The patient.
+    models : mapping of str to Predictor
+        Models; a technique without one, or whose model abstains, has the published curve.
+    month : float
+        The common month.
+
+    Returns
+    -------
+    tuple of Expected
+        Outcomes of models first, an abstention without a value; then half less pain by each record if no model
+        answered that.
+    """
+    rows = _predict(technique, episode, models, month)
+    indication = str(episode["indication"].iloc[0])
+    alone = records[0] if len(records) == 1 else None
+    expected = [
+        Expected(
+            outcome=row["outcome"],
+            figure=_read_row(row, month),
+            **_find_control(alone, row["outcome"], indication, month),
+        )
+        for row in rows
+        if not (row["abstained"] and row["outcome"] == PAIN)
+    ]
+    silent = {row["outcome"]: row["abstained_because"] for row in rows if row["abstained"]}
+    if PAIN not in {item.outcome for item in expected}:
+        remark = f"the model abstains: {silent[PAIN]}" if PAIN in silent else ""
+        expected += [
+            Expected(
+                outcome=PAIN,
+                approach=record.approach or "",
+                figure=read_curve(record, indication, month, remark),
+                **_find_control(record, PAIN, indication, month),
+            )
+            for record in records
+        ]
+    return tuple(expected)
+
+
+def _predict(technique: str, episode: pd.DataFrame, models: Models, month: float) -> list[dict[str, Any]]:
+    own = {name: model for name, model in models.items() if model.technique == technique}
+    if not own:
+        return []
+    columns = [str(name) for name in episode.columns[episode.iloc[0].notna()]]
+    rows = predict(episode[columns], own, techniques=[technique], months=[month], explain=0)
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _read_row(row: Mapping[str, Any], month: float) -> Figure:
+    """Read a prediction as a figure; ``n`` counts real patients."""
+    is_share = not pd.isna(row["probability"])
+    names = ("probability", "lower", "upper") if is_share else ("expected", "expected_lower", "expected_upper")
+    value, lower, upper = (None if pd.isna(row[name]) else float(row[name]) for name in names)
+    remarks = ["n counts real patients"]
+    if row["abstained"]:
+        remarks = [f"the model abstains: {row['abstained_because']}"]
+    elif row["in_domain"] is False:
+        remarks.append("the patient is unlike those the model was trained on")
+    return Figure(
+        name=str(row["outcome"]),
+        unit="share" if is_share or row["outcome"] != "pain_change" else "points",
+        value=value,
+        lower=lower,
+        upper=upper,
+        interval=f"{row['level']:.0%} interval for this patient".replace("%", " %"),
+        month=month,
+        basis=str(row["basis"]),
+        source=(f"model {row['model_version']}",),
+        n=int(row["n_real"]),
+        validation=str(row["validated_on"]) or "not held against real patients whom the model had not seen",
+        note="; ".join(remarks),
+    )
+
+
+def read_curve(record: Record, indication: str, month: float, remark: str = "") -> Figure:
+    """Read the published curve of a record at a month; a month that it does not hold is not read between others."""
+    points = record.response.points if record.response else {}
+    borrowed = "" if record.indication == indication else f"the nearest evidence, of {record.indication}"
+    if month not in points:
+        told = ", ".join(f"{other:g}" for other in sorted(points)) or "none"
+        note = "; ".join(filter(None, (remark, borrowed, f"no figure at month {month:g}; months with one: {told}")))
+        return publish(PAIN, "share", (), "", month=month, note=note)
+    point = points[month]
+    of = record.response.denominator if record.response else ""
+    notes = (remark, borrowed, SUPPORTS[point.support], f"of {of}" if of else "of those treated")
+    return publish(
+        PAIN,
+        "share",
+        point.source,
+        "DERIVED" if borrowed and point.support == "counted" else TAG_OF_SUPPORT[point.support],
+        value=point.share,
+        lower=point.predicted_lower,
+        upper=point.predicted_upper,
+        interval=NEW_STUDY,
+        month=month,
+        n=point.n,
+        note="; ".join(filter(None, notes)),
+    )
+
+
+def choose_control(record: Record, outcome: str, indication: str, month: float) -> tuple[Comparator | None, str]:
+    """Choose the control arm that fits outcome, month and indication, or explain why there is none."""
+    own = [item for item in record.comparators if item.indication == indication]
+    control = choose_comparator(own, outcome, month)
+    remark = record.without if record.indication == indication else ""
+    return control, "" if control else explain_silence(own, outcome, month, remark)
+
+
+def _find_control(record: Record | None, outcome: str, indication: str, month: float) -> dict[str, Any]:
+    if record is None:
+        return {"control_because": "the approach is not given, and controls are those of an approach"}
+    control, silence = choose_control(record, outcome, indication, month)
+    return {"control": show_control(control) if control else None, "control_because": silence}
+
+
+def show_control(control: Comparator) -> Figure:
+    """Show the share of a control arm as a figure."""
+    return publish(
+        control.outcome,
+        "share",
+        control.source,
+        control.tag,
+        value=control.share,
+        lower=control.lower,
+        upper=control.upper,
+        interval="95 % interval",
+        month=control.month,
+        n=control.n,
+        note=f"{control.kind}: {control.definition}",
+    )
+
+
+def list_durability(records: Sequence[Record], indication: str, month: float | None) -> Iterator[Figure]:
+    """List the published response at later months, and survival where it limits follow-up."""
+    for record in records:
+        by = f", {record.approach}" if record.approach and len(records) > 1 else ""
+        for later in sorted(record.curve or {}):
+            if month is None or later > month:
+                yield replace(read_curve(record, indication, later), name=f"{PAIN}{by}")
+        if record.survival:
+            told = record.survival
+            yield publish(
+                f"median survival{by}", "months", told.source, told.tag, value=told.median_months, note=told.note
+            )

@@ -1,0 +1,233 @@
+"""Read what is stated for a plan: weights of a patient or clinic, and a comparison of techniques."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from paincast.errors import RefusalError, SettingsError
+from paincast.files.bounded import read_json
+from paincast.files.strict_yaml import Node
+from paincast.planning.cost import open_yaml, read_interval, state
+from paincast.planning.figures import Figure
+from paincast.planning.preferences import BY_CONTRAST, SCALES, Scale, Weights
+from paincast.schema import TECHNIQUES
+
+RECOVERY_KEYS = ("days", "lower", "upper", "source", "year")
+CONTRAST_KEYS = ("reference", "month", "passed", "because", "basis", "n", "source", "contrasts")
+COMPONENT_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "pain_response": "relief",
+        "relief_duration": "durability",
+        "function_response": "function",
+        "opioid_reduction": "opioid_reduction",
+    }
+)
+"""Component that a contrast of an outcome is of."""
+
+WHOLE_POPULATION = "all analysed patients"
+NO_CONTRAST = (
+    "a prognosis never orders options: it enters only through a comparison of the techniques whose diagnostics passed"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Differences between techniques and a reference, from a comparison whose diagnostics passed.
+
+    Parameters
+    ----------
+    figures : mapping of str to mapping of str to Figure
+        By component and technique; the reference is 0.
+    refusal : str
+        Why there is none.
+    """
+
+    figures: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    refusal: str = ""
+
+
+def read_weights(source: object) -> Weights:
+    """Read weights from a YAML file or a mapping: ``weights``, and optionally ``ranges`` and ``recovery``.
+
+    Raises
+    ------
+    SettingsError
+        If a key is unknown, a weight is below 0, none is above 0, or a range has no width.
+
+    Examples
+    --------
+    >>> read_weights({"weights": {"complications": 2, "visits": 1}}).weights
+    {'complications': 2.0, 'visits': 1.0}
+    """
+    keys = open_yaml(source, "preferences").section(("weights", "ranges", "recovery"), required=("weights",))
+    nodes = keys["weights"].section(SCALES)
+    weights = {name: _read_weight(node) for name, node in nodes.items()}
+    if not any(weights.values()):
+        raise keys["weights"].refuse("at least one weight must be above 0")
+    ranges = keys["ranges"].section(SCALES) if "ranges" in keys else {}
+    recovery = keys["recovery"].section(TECHNIQUES) if "recovery" in keys else {}
+    return Weights(
+        weights=weights,
+        scales={name: _read_scale(name, ranges[name]) if name in ranges else scale for name, scale in SCALES.items()},
+        recovery={technique: _read_recovery(node) for technique, node in recovery.items()},
+    )
+
+
+def _read_weight(node: Node) -> float:
+    weight = node.number()
+    if weight < 0:
+        raise node.refuse("a weight is at least 0")
+    return weight
+
+
+def _read_scale(name: str, node: Node) -> Scale:
+    keys = node.section(("worst", "best"), required=("worst", "best"))
+    scale = Scale(SCALES[name].unit, keys["worst"].number(), keys["best"].number())
+    if (scale.best - scale.worst) * (SCALES[name].best - SCALES[name].worst) <= 0:
+        raise node.refuse("worst and best are exchanged or equal")
+    return scale
+
+
+def _read_recovery(node: Node) -> Figure:
+    keys = node.section(RECOVERY_KEYS, required=("days", "source", "year"))
+    days = keys["days"].number(above=-1e-9)
+    lower, upper = read_interval(keys, days)
+    return state(
+        "days of recovery",
+        "days",
+        keys["source"].text(),
+        value=days,
+        lower=lower,
+        upper=upper,
+        interval="as stated" if lower is not None else "",
+        note=f"stated in {keys['year'].number(above=1900, at_most=2100):g}",
+    )
+
+
+def read_contrast(comparison: object) -> Contrast:
+    """Read a comparison of techniques.
+
+    Parameters
+    ----------
+    comparison : mapping, str, Path, object or None
+        Plain data or a JSON file: ``reference``, ``passed`` (with ``because`` if it is false), and ``contrasts``, by
+        technique and component the estimate with the ends of its interval; ``month``, ``basis``, ``n`` and ``source``
+        are shown. Or the comparison of :mod:`paincast.effects`: an object with ``trial`` and ``contrasts``, which are
+        refused if a diagnostic failed.
+
+    Returns
+    -------
+    Contrast
+        Without figures if a diagnostic failed.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else, or an interval does not hold its estimate.
+
+    Examples
+    --------
+    >>> contrast = read_contrast({
+    ...     "reference": "nerve_root_block", "passed": True, "basis": "real", "n": 5000, "month": 3,
+    ...     "contrasts": {"epidural_steroid_injection": {"relief": [0.02, -0.01, 0.05]}},
+    ... })
+    >>> sorted(contrast.figures["relief"])
+    ['epidural_steroid_injection', 'nerve_root_block']
+    """
+    if comparison is None:
+        return Contrast(refusal=NO_CONTRAST)
+    if isinstance(comparison, (str, os.PathLike)):
+        return _read_plain(read_json(Path(comparison)))
+    if isinstance(comparison, Mapping):
+        return _read_plain(comparison)
+    if hasattr(comparison, "trial") and hasattr(type(comparison), "contrasts"):
+        return _read_object(comparison)
+    raise SettingsError(
+        "comparison: give the result of a comparison, or a mapping or JSON file of it (docs/plan.md)",
+        code="PC-PLANNING-06",
+    )
+
+
+def _read_plain(content: Mapping[str, Any]) -> Contrast:
+    unknown = [name for name in content if name not in CONTRAST_KEYS]
+    if unknown or not isinstance(content.get("passed"), bool):
+        raise SettingsError(
+            f"comparison: 'passed' must be true or false, and the keys are {', '.join(CONTRAST_KEYS)}",
+            code="PC-PLANNING-07",
+        )
+    if not content["passed"]:
+        reason = str(content.get("because") or "a diagnostic failed")
+        return Contrast(refusal=f"the comparison did not pass its diagnostics: {reason}")
+    reference, contrasts = content.get("reference"), content.get("contrasts")
+    if reference not in TECHNIQUES or not isinstance(contrasts, Mapping) or not set(contrasts) <= set(TECHNIQUES):
+        raise SettingsError(
+            "comparison: 'reference' and the keys of 'contrasts' are techniques (paincast schema lists them)",
+            code="PC-PLANNING-08",
+        )
+    told = {
+        "basis": content.get("basis", "real"),
+        "month": content.get("month"),
+        "n": content.get("n"),
+        "source": (str(content.get("source", "comparison")),),
+    }
+    figures: dict[str, dict[str, Figure]] = {}
+    for technique, components in contrasts.items():
+        for name, ends in components.items() if isinstance(components, Mapping) else ():
+            of = figures.setdefault(name, {reference: _contrast(name, (0.0, 0.0, 0.0), reference, told)})
+            of[technique] = _contrast(name, ends, reference, told)
+    return Contrast(figures=figures, refusal=NO_CONTRAST)
+
+
+def _contrast(name: str, ends: Any, reference: str, told: Mapping[str, Any]) -> Figure:
+    is_three = isinstance(ends, (list, tuple)) and len(ends) == 3
+    are_numbers = is_three and all(type(end) in (int, float) and math.isfinite(end) for end in ends)
+    if name not in BY_CONTRAST or not are_numbers or not ends[1] <= ends[0] <= ends[2]:
+        raise SettingsError(
+            f"comparison: each technique has components ({', '.join(BY_CONTRAST)}) with [estimate, lower, upper]",
+            code="PC-PLANNING-09",
+        )
+    return Figure(
+        name=f"{name}: difference from {reference}",
+        unit="share",
+        value=float(ends[0]),
+        lower=float(ends[1]),
+        upper=float(ends[2]),
+        interval="95 % interval",
+        validation="diagnostics of the comparison passed",
+        **told,
+    )
+
+
+def _read_object(comparison: Any) -> Contrast:
+    """Read a comparison of :mod:`paincast.effects`."""
+    trial = comparison.trial
+    component = COMPONENT_OF.get(trial.outcome.name)
+    if component is None:
+        return Contrast(refusal=f"a comparison of {trial.outcome.name} is of no component of the preferences")
+    try:
+        table = comparison.contrasts
+    except RefusalError as refusal:
+        return Contrast(refusal=str(refusal))
+    techniques = {strategy.name: strategy.technique for strategy in trial.strategies}
+    rows = table[table["population"] == WHOLE_POPULATION].to_dict("records")
+    contrasts = {
+        techniques[row["strategy"]]: {component: [float(row[name]) for name in ("estimate", "lower", "upper")]}
+        for row in rows
+    }
+    return _read_plain(
+        {
+            "reference": techniques[trial.strategies[0].name],
+            "passed": True,
+            "month": float(trial.month),
+            "basis": comparison.basis,
+            "n": int(max((row["n"] for row in rows), default=0)),
+            "source": trial.question,
+            "contrasts": contrasts,
+        }
+    )

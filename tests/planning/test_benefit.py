@@ -1,0 +1,91 @@
+"""Benefit over a control stands on both arms of the same trials; everything else is refused with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paincast import ingest
+from paincast.evidence import load_record, load_records
+from paincast.evidence.comparators import choose_comparator
+from paincast.planning.benefit import REFUSES, TELLS, assess_cohort, compute_benefits
+from paincast.planning.expected import PAIN
+from paincast.reporting.evidence.difference import compare_arms
+from paincast.simulator import simulate_cohort
+
+RECORDS = [record for record in load_records() if record.response]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
+@pytest.mark.parametrize("month", [1.0, 3.0, 6.0, 12.0])
+def test_it_is_told_only_within_trials(record, month):
+    for indication in record.indications:
+        for benefit in compute_benefits([record], indication, month):
+            if benefit.status == REFUSES:
+                assert benefit.because
+                assert benefit.difference is None
+                continue
+            difference, control, treated = benefit.difference, benefit.control, benefit.treated
+            assert difference.source == control.source == treated.source
+            assert difference.value == pytest.approx(treated.value - control.value)
+            assert difference.lower <= difference.value <= difference.upper
+            assert benefit.holds_zero == (difference.lower <= 0 <= difference.upper)
+            assert ("holds no difference" in benefit.because) == benefit.holds_zero
+            fitting = choose_comparator(record.comparators, PAIN, difference.month)
+            assert compare_arms(record, fitting).points == difference.value
+
+
+def test_without_a_control_near_the_month_it_is_told_at_the_months_of_controls():
+    record = load_record("epidural_steroid_injection", "lumbar_radicular_disc", "transforaminal")
+    refused, told = compute_benefits([record], "lumbar_radicular_disc", 6.0)
+    assert (refused.status, told.status) == (REFUSES, TELLS)
+    assert told.difference.month == 1
+    assert "only at month 1" in refused.because
+
+
+def test_trials_that_do_not_tell_their_treated_arm_are_refused():
+    from dataclasses import replace
+
+    record = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    silent = replace(record, published=())
+    [benefit] = compute_benefits([silent], "failed_back_surgery", 6.0)
+    assert benefit.status == REFUSES
+    assert "not subtracted" in benefit.because
+    assert benefit.control.value == record.own_comparators[0].share
+
+
+def test_the_trial_of_needle_depth_tells_nothing_beyond_a_control(real_data: Path):
+    cohort, _ = ingest(real_data / "caudal_esi_2018", "caudal_esi_2018")
+    told = assess_cohort(cohort, month=1)
+    assert any(text.startswith("both arms received") and "steroid" in text for text in told.said)
+    assert told.differences == ()
+    assert told.arms["epidural_steroid_injection"].value == pytest.approx(10 / 111)
+    [refusal] = told.refused
+    assert "no arm went without it" in refusal
+
+
+def test_the_placebo_trial_tells_its_controls_and_no_benefit_of_a_technique(real_data: Path):
+    cohort, _ = ingest(real_data / "back_pain_placebo_2022", "back_pain_placebo_2022")
+    told = assess_cohort(cohort, month=1)
+    assert told.arms["placebo_injection"].value == pytest.approx(15 / 44)
+    assert told.arms["usual_care"].value == pytest.approx(8 / 47)
+    [difference] = told.differences
+    assert difference.name == "placebo injection less usual care"
+    assert difference.value == pytest.approx(15 / 44 - 8 / 47)
+    assert difference.lower < 0 < difference.upper
+    assert "holds no difference" in difference.note
+    assert told.refused == ("no arm received a technique, so that no benefit of one over a control can be told",)
+
+
+def test_arms_that_nobody_drew_by_lot_are_not_subtracted():
+    cohort, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=60, seed=1)
+    episodes = cohort.episodes.copy()
+    episodes["technique"] = np.where(np.arange(len(episodes)) % 2, "usual_care", episodes["technique"])
+    from dataclasses import replace
+
+    told = assess_cohort(replace(cohort, episodes=episodes), month=6)
+    assert told.differences == ()
+    [refusal] = told.refused
+    assert "by lot" in refusal
