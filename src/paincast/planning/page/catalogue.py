@@ -102,8 +102,8 @@ def load_words(language: str = "en") -> Words:
     Parameters
     ----------
     language : str
-        One of :func:`list_languages`, or ``pseudo``, in which nobody writes: it shows whether a page can be written from
-        right to left, and whether all that is written comes from the catalogue.
+        One of :func:`list_languages`, or ``pseudo``, in which nobody writes: it shows whether a page can be written
+        from right to left, and whether all its words come from the catalogue.
 
     Raises
     ------

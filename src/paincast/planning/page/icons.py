@@ -83,14 +83,16 @@ def draw_people(people: People | None, *, name: str, title: str) -> str:
     Returns
     -------
     str
-        SVG. Filled dots are people up to the lower end of the interval, dots with stripes those up to its upper end.
+        SVG. Filled dots are people up to the lower end of the interval, dots with stripes those up to its upper end; a
+        ring marks the number itself.
     """
     side = ROW * STEP + 2 * MARGIN
     dots = "".join(_draw_dot(place, _find_kind(place, people)) for place in range(PEOPLE))
+    ring = _draw_dot(people.number - 1, "best") if people and people.number else ""
     mark = "" if people else f'<text class="unknown" x="{side / 2:g}" y="{side / 2 + 34:g}">?</text>'
     return (
         f'<svg class="people" viewBox="0 0 {side} {side}" role="img" aria-labelledby="{name}">'
-        f'<title id="{name}">{title}</title>{dots}{mark}</svg>'
+        f'<title id="{name}">{title}</title>{dots}{ring}{mark}</svg>'
     )
 
 
