@@ -8,9 +8,9 @@ from paincast.planning.contents import Harm
 from paincast.planning.figures import Figure
 
 from paincast.planning.page.catalogue import Words
-from paincast.planning.page.icons import PEOPLE
+from paincast.planning.page.icons import PEOPLE, round_outwards
 
-FEW = 0.005
+FEW = 1 / PEOPLE
 """A share below it is less than one of 100 people."""
 
 
@@ -55,7 +55,7 @@ def _write(kind: str, figure: Figure, words: Words) -> str:
     if not _is_counted(figure) or figure.value is None:
         return words.write("harms", "uncounted", kind=kind)
     has_interval = figure.lower is not None and figure.upper is not None
-    upper = -int(-(figure.upper or 0.0) * PEOPLE + 1e-9)
+    lower, upper = round_outwards(figure.lower or 0.0, figure.upper or 0.0)
     if figure.value == 0.0:
         if figure.n and has_interval:
             return words.write("harms", "none_seen", kind=kind, n=f"{figure.n:,}", upper=upper)
@@ -65,5 +65,4 @@ def _write(kind: str, figure: Figure, words: Words) -> str:
     number = round(PEOPLE * figure.value)
     if not has_interval:
         return words.write("harms", "rate_alone", kind=kind, number=number)
-    lower = int((figure.lower or 0.0) * PEOPLE + 1e-9)
     return words.write("harms", "rate", kind=kind, number=number, lower=lower, upper=upper)

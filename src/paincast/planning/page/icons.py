@@ -7,10 +7,13 @@ differs by filling too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 ROW, STEP, RADIUS, MARGIN = 10, 20, 7.5, 4
 PEOPLE = 100
+ROUNDING = 1e-9
+"""What a share may miss a whole number by: 0.07 times 100 is a little more than 7."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,19 @@ def count_people(share: float, lower: float, upper: float) -> People:
     People(lower=0, number=0, upper=0)
     """
     number = round(share * PEOPLE)
-    low = min(int(lower * PEOPLE + 1e-9), number)
-    high = max(-int(-upper * PEOPLE + 1e-9), number)
-    return People(lower=max(low, 0), number=number, upper=min(high, PEOPLE))
+    low, high = round_outwards(lower, upper)
+    return People(lower=max(min(low, number), 0), number=number, upper=min(max(high, number), PEOPLE))
+
+
+def round_outwards(lower: float, upper: float) -> tuple[int, int]:
+    """Round an interval of shares to people of 100, outwards.
+
+    Examples
+    --------
+    >>> round_outwards(0.191, 0.865), round_outwards(0.07, 0.0004)
+    ((19, 87), (7, 1))
+    """
+    return math.floor(lower * PEOPLE + ROUNDING), math.ceil(upper * PEOPLE - ROUNDING)
 
 
 def draw_people(people: People | None, *, name: str, title: str) -> str:

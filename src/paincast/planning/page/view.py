@@ -55,6 +55,8 @@ class PageView:
     title: str
     choice: list[str]
     facts: list[tuple[str, str]]
+    unread: list[str]
+    contradictions: list[str]
     missing: list[str]
     options: list[OptionView]
     others: list[str]

@@ -7,6 +7,7 @@ from datetime import date
 
 from paincast.planning.contents import Expected, Plan, TechniquePlan
 from paincast.planning.figures import Figure
+from paincast.planning.patient import Contradiction
 from paincast.planning.suitability import HOLDS, OPEN, RuleResult
 
 from paincast.planning.page.catalogue import Words
@@ -57,6 +58,8 @@ def make_view(plan: Plan, facts: Mapping[str, object], words: Words, today: date
         facts=[
             (name_column(name, words), write_value(name, facts[name], words)) for name in plan.known if name in facts
         ],
+        unread=_unique(name_column(item.column, words) for item in plan.unread),
+        contradictions=[_write_contradiction(item, words) for item in plan.contradictions],
         missing=_unique(name_column(item.column, words) for item in plan.work_up),
         options=options,
         others=[name_technique(item, words) for item in plan.techniques if item.group not in SHOWN],
@@ -77,6 +80,12 @@ def make_view(plan: Plan, facts: Mapping[str, object], words: Words, today: date
 
 def _unique(sentences: Iterator[str] | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sentences))
+
+
+def _write_contradiction(item: Contradiction, words: Words) -> str:
+    if not item.set_aside:
+        return words.write("told", "doubtful")
+    return words.write("told", "contradiction", facts="; ".join(name_column(name, words) for name in item.set_aside))
 
 
 def _write_choice(plan: Plan, words: Words) -> Iterator[str]:
