@@ -22,7 +22,12 @@ if tour.find_browser() is None:
 
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 PATIENTS = {
-    "two options": {"indication": "lumbar_radicular_disc", "age_years": 57, "diabetes": True, "active_infection": False},
+    "two options": {
+        "indication": "lumbar_radicular_disc",
+        "age_years": 57,
+        "diabetes": True,
+        "active_infection": False,
+    },
     "nothing known": {},
     "not now": {"indication": "knee_osteoarthritis", "active_infection": True},
 }
@@ -69,7 +74,7 @@ def test_no_rule_of_accessibility_is_broken(shown, scheme):
 
 @every_page
 def test_all_can_be_reached_by_keyboard(shown):
-    """Tab goes through every link, field and scrolled table, in the order of the page, and each shows that it has focus."""
+    """Tab goes through links, fields and scrolled tables in the order of the page, and each shows that it has focus."""
     reachable = shown.evaluate(
         "[...document.querySelectorAll('a[href], input, select, button, [tabindex]')]"
         ".filter(e => e.type !== 'radio').map((e, i) => (e.dataset.place = i, i))"

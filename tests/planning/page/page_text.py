@@ -13,7 +13,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.without, self.depth, self.parts = (*SILENT, *without), 0, [""]
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
         self.depth += tag in self.without
         if tag in BLOCKS:
             self.parts.append("")
@@ -35,5 +35,5 @@ def list_blocks(page: str, without: tuple[str, ...] = ()) -> list[str]:
 
 
 def read_text(page: str, without: tuple[str, ...] = ("ol",)) -> str:
-    """Read the sentences; a heading or a cell ends one. Titles of publications are not read: nobody wrote them for this."""
+    """Read the sentences; a heading or a cell ends one. Titles of publications are not read: nobody wrote them here."""
     return " ".join(part if part[-1] in ".?!:" else f"{part}." for part in list_blocks(page, without))

@@ -1,7 +1,7 @@
 """The items of the IPDAS checklist (version 4, Joseph-Williams et al. 2014, 10.1177/0272989X13501721) that apply.
 
-Left out, because the page cannot meet them by itself: tests with patients and clinicians (the page says that there were none),
-and whether it improves the match between choices and values (a study). Items on tests are for aids about screening.
+Left out, because the page cannot meet them by itself: tests with patients and clinicians (the page says that there were
+none), and whether it improves the match between choices and values (a study). Items on tests are for screening aids.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from .page_text import read_text
 
 from paincast.planning.page.catalogue import load_words
+
+from .page_text import read_text
 
 WORDS = load_words("en")
 
@@ -52,13 +53,15 @@ ITEMS: dict[str, list[Callable[[str], bool]]] = {
     "P5 shows numbers in more than one way": [lambda text: "A picture of 100 people" in text],
     "P6 frames them both ways": [lambda text: "of 100 did not" in text],
     "V1 asks what matters": [says("values", "lead"), says("values", "pain"), says("values", "harm")],
-    "G1 has questions and steps for talking with the doctor": [lambda text: all(q in text for q in WORDS.get("questions"))],
+    "G1 has questions for the doctor": [lambda text: all(q in text for q in WORDS.get("questions"))],
     "I1 lets options be compared": [says("sections", "side_by_side")],
     "I2 includes having no procedure": [says("sections", "without"), says("without", "change")],
     "D1 tells whom it is for": [says("about", "who")],
     "D2 tells whether patients tested it": [says("about", "tested")],
     "D3 tells its reading level": [says("about", "grade")],
-    "E1 tells how sure the evidence is": [lambda text: any(level in text for level in WORDS.get("sure", "levels").values())],
+    "E1 tells how sure the evidence is": [
+        lambda text: any(level in text for level in WORDS.get("sure", "levels").values())
+    ],
     "S1 tells that it is no advice": [says("page", "research")],
 }
 

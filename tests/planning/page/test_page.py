@@ -4,13 +4,14 @@ import re
 from dataclasses import replace
 
 import pytest
-from .page_text import list_blocks, read_text
 
 from paincast.evidence.rules import collect_contraindications
 from paincast.planning.page.catalogue import load_words
 from paincast.planning.page.writing import write_plan_page
 from paincast.schema import TECHNIQUES
 from paincast.scoring.conditions import list_columns
+
+from .page_text import list_blocks, read_text
 
 WORDS = load_words("en")
 

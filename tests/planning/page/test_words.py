@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
-from .page_text import read_text
 
 from paincast.errors import SettingsError
 from paincast.evidence import load_records
@@ -19,6 +18,8 @@ from paincast.planning.page.catalogue import PSEUDO, list_languages, load_words
 from paincast.planning.page.form import ASKED
 from paincast.planning.page.writing import write_plan_page
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
+
+from .page_text import read_text
 
 HARDEST_GRADE = 8.0
 
@@ -85,7 +86,9 @@ def test_no_sentence_of_the_catalogue_is_hard():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         textstat = pytest.importorskip("textstat")
-    sentences = [text for name, text in walk(load_words("en").content) if len(text.split()) > 7 and name[0] != "columns"]
+    sentences = [
+        text for name, text in walk(load_words("en").content) if len(text.split()) > 7 and name[0] != "columns"
+    ]
     assert len(sentences) > 100
     hard = {text: grade for text in sentences if (grade := textstat.flesch_kincaid_grade(text)) > HARDEST_GRADE + 1}
     assert not hard
@@ -97,7 +100,7 @@ def test_no_odds_in_words_and_no_relative_risk():
         assert not found, (name, found)
 
 
-def test_numbers_are_the_same_in_another_language(plans, pages):
+def test_numbers_are_the_same_in_another_language(plans):
     for name, made in plans.items():
         disguised = write_plan_page(made, language=PSEUDO)
         english = write_plan_page(made, language="en")
@@ -110,6 +113,6 @@ def test_all_words_come_from_the_catalogue(plans):
     """In the disguised language Latin letters are left in sources, units, names of questionnaires and codes alone."""
     page = write_plan_page(plans["disc"], language=PSEUDO)
     text = re.sub(r"https?://\S+", "", read_text(page, without=("ol",)))
-    left = {word for word in re.findall(r"[A-Za-z]{4,}", text)}
+    left = set(re.findall(r"[A-Za-z]{4,}", text))
     declared = " ".join(f"{column.label} {column.description}" for column in EPISODES.values())
     assert {word for word in left if word not in declared} <= {"paincast"}

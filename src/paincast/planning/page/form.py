@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from paincast.planning.planner import plan
-
 from paincast.errors import PaincastError
 from paincast.planning.page.catalogue import Words, load_words
 from paincast.planning.page.naming import name_column, name_indication, write_value
 from paincast.planning.page.writing import TEMPLATES, write_plan_page
+from paincast.planning.planner import plan
 from paincast.reporting.rendering import render
 from paincast.schema import EPISODES, Column
 from paincast.serving.rest.server import listen

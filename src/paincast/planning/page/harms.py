@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from paincast.planning.contents import Harm
 from paincast.planning.figures import Figure
-
 from paincast.planning.page.catalogue import Words
 from paincast.planning.page.icons import PEOPLE, round_outwards
 

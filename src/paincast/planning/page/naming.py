@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from paincast.planning.contents import TechniquePlan
-
 from paincast.contract import BUILT_IN
+from paincast.planning.contents import TechniquePlan
 from paincast.planning.page.catalogue import Words
 
 

@@ -8,7 +8,6 @@ from html import escape
 from paincast.planning.contents import Benefit, Expected, TechniquePlan
 from paincast.planning.expected import PAIN
 from paincast.planning.figures import Figure
-
 from paincast.planning.page.catalogue import Words
 from paincast.planning.page.icons import People, count_people, draw_people
 from paincast.planning.page.view import Picture

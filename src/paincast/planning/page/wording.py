@@ -7,9 +7,6 @@ from datetime import date
 
 from paincast.planning.contents import Expected, Plan, TechniquePlan
 from paincast.planning.figures import Figure
-from paincast.planning.patient import Contradiction
-from paincast.planning.suitability import HOLDS, OPEN, RuleResult
-
 from paincast.planning.page.catalogue import Words
 from paincast.planning.page.harms import write_harms
 from paincast.planning.page.icons import PEOPLE
@@ -27,6 +24,8 @@ from paincast.planning.page.relief import (
 )
 from paincast.planning.page.table import compare_options
 from paincast.planning.page.view import OptionView, PageView
+from paincast.planning.patient import Contradiction
+from paincast.planning.suitability import HOLDS, OPEN, RuleResult
 
 VALUES = ("pain", "lasting", "moving", "drugs", "harm", "recover", "visits", "cost")
 """What may matter to a patient, in the order of the catalogue."""

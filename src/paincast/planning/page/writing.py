@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from markupsafe import Markup
-from paincast.planning.contents import Plan
 
+from paincast.planning.contents import Plan
 from paincast.planning.page.catalogue import load_words
 from paincast.planning.page.wording import make_view
 from paincast.reporting.rendering import render
