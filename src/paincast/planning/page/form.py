@@ -166,6 +166,7 @@ def serve_form(app: Starlette, port: int, *, tell: Callable[[str], None] = print
     import uvicorn
 
     with listen(LOOPBACK, port) as listener:
+        listener.listen()  # a browser that comes at once waits until the application is ready
         tell(f"the form is at http://{LOOPBACK}:{listener.getsockname()[1]} on this machine only; end with Ctrl-C")
         config = uvicorn.Config(app, access_log=False, log_config=None, log_level="warning", server_header=False)
         uvicorn.Server(config).run([listener])
