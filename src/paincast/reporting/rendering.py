@@ -27,13 +27,15 @@ class Cells(NamedTuple):
     rows: list[list[tuple[str, str, str]]]
 
 
-def render(template: str, **values: object) -> str:
+def render(template: str, *, folder: Path = TEMPLATES, **values: object) -> str:
     """Fill a template; text from outside is escaped.
 
     Parameters
     ----------
     template : str
-        Name of a file in ``templates``.
+        Name of a file in the folder.
+    folder : Path
+        Folder of the template and what it includes.
     **values : object
         What the template names; a name without a value is an error.
 
@@ -42,15 +44,15 @@ def render(template: str, **values: object) -> str:
     str
         HTML that needs nothing but itself.
     """
-    return _make_environment().get_template(template).render(**values)
+    return _make_environment(folder).get_template(template).render(**values)
 
 
 @cache
-def _make_environment() -> Environment:
+def _make_environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
