@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from markupsafe import Markup
-
 from paincast.planning.contents import Plan
 from paincast.planning.page.catalogue import load_words
 from paincast.planning.page.wording import make_view
@@ -44,4 +42,4 @@ def write_plan_page(
     """
     words = load_words(language)
     view = make_view(plan, facts or {}, words, today or datetime.now(UTC).date())
-    return render("plan.html", folder=TEMPLATES, view=view, words=words, Markup=Markup)
+    return render("plan.html", folder=TEMPLATES, view=view, words=words)
