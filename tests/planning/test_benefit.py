@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,6 @@ def test_without_a_control_near_the_month_it_is_told_at_the_months_of_controls()
 
 
 def test_trials_that_do_not_tell_their_treated_arm_are_refused():
-    from dataclasses import replace
-
     record = load_record("spinal_cord_stimulation", "failed_back_surgery")
     silent = replace(record, published=())
     [benefit] = compute_benefits([silent], "failed_back_surgery", 6.0)
@@ -61,7 +60,7 @@ def test_the_trial_of_needle_depth_tells_nothing_beyond_a_control(real_data: Pat
     told = assess_cohort(cohort, month=1)
     assert any(text.startswith("both arms received") and "steroid" in text for text in told.said)
     assert told.differences == ()
-    assert told.arms["epidural_steroid_injection"].value == pytest.approx(10 / 111)
+    assert told.arms["epidural_steroid_injection"].value == pytest.approx(10 / 111, abs=0.006)
     [refusal] = told.refused
     assert "no arm went without it" in refusal
 
@@ -69,11 +68,12 @@ def test_the_trial_of_needle_depth_tells_nothing_beyond_a_control(real_data: Pat
 def test_the_placebo_trial_tells_its_controls_and_no_benefit_of_a_technique(real_data: Path):
     cohort, _ = ingest(real_data / "back_pain_placebo_2022", "back_pain_placebo_2022")
     told = assess_cohort(cohort, month=1)
-    assert told.arms["placebo_injection"].value == pytest.approx(15 / 44)
-    assert told.arms["usual_care"].value == pytest.approx(8 / 47)
+    assert all(figure.n % 5 == 0 for figure in told.arms.values())
+    assert told.arms["placebo_injection"].value == pytest.approx(15 / 44, abs=0.006)
+    assert told.arms["usual_care"].value == pytest.approx(8 / 47, abs=0.006)
     [difference] = told.differences
     assert difference.name == "placebo injection less usual care"
-    assert difference.value == pytest.approx(15 / 44 - 8 / 47)
+    assert difference.value == pytest.approx(15 / 44 - 8 / 47, abs=0.01)
     assert difference.lower < 0 < difference.upper
     assert "holds no difference" in difference.note
     assert told.refused == ("no arm received a technique, so that no benefit of one over a control can be told",)
@@ -83,8 +83,6 @@ def test_arms_that_nobody_drew_by_lot_are_not_subtracted():
     cohort, _ = simulate_cohort(techniques=["facet_rfa"], episodes_per_technique=60, seed=1)
     episodes = cohort.episodes.copy()
     episodes["technique"] = np.where(np.arange(len(episodes)) % 2, "usual_care", episodes["technique"])
-    from dataclasses import replace
-
     told = assess_cohort(replace(cohort, episodes=episodes), month=6)
     assert told.differences == ()
     [refusal] = told.refused

@@ -80,6 +80,16 @@ def test_without_an_indication_it_is_told_which_would_fit() -> None:
     assert assess("bariatric_embolization", None).group == "not indicated"
 
 
+@pytest.mark.parametrize("facts", [{}, {"active_infection": False}, {"active_infection": True}], ids=str)
+@pytest.mark.parametrize("technique", ["epidural_steroid_injection", "spinal_cord_stimulation"])
+def test_the_group_told_of_an_indication_is_the_one_it_gives(technique: str, facts: dict[str, Any]) -> None:
+    *treated, other = assess(technique, None, **facts).open_facts[0].what_if
+    assert {case.value: case.group for case in treated} == {
+        case.value: assess(technique, case.value, **facts).group for case in treated
+    }
+    assert assess(technique, "hip_osteoarthritis", **facts).group == other.group
+
+
 def test_contradicted_facts_count_as_unknown() -> None:
     facts = read_facts({"indication": "lumbar_facet", "sex": "male", "pregnant": True, "technique": "genicular_rfa"})
     kinds = {item.rule: item.kind for item in facts.contradictions}

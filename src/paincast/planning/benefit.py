@@ -8,6 +8,9 @@ from itertools import combinations, product
 from typing import Any
 
 from paincast.cohort.tables import Cohort
+from paincast.disclosure.rounding import round_count, round_digits
+from paincast.disclosure.shares import SHARE_DIGITS
+from paincast.disclosure.suppression import is_small
 from paincast.evidence import wording
 from paincast.evidence.comparators import Comparator
 from paincast.evidence.figures import Record
@@ -155,7 +158,7 @@ def assess_cohort(cohort: Cohort, outcome: str = PAIN, *, month: float) -> Cohor
     """Say what a cohort tells of the benefit of its techniques over a control, and refuse the rest.
 
     Arms are subtracted only if the cohort is a trial of the extraction table (found by its DOI) whose patients came to
-    their arm by lot. Anything else is a comparison to be made with its assumptions (:mod:`paincast.effects`).
+    their arm by lot. Anything else is a comparison to be made with its assumptions (``paincast.effects``).
 
     Parameters
     ----------
@@ -198,23 +201,31 @@ def assess_cohort(cohort: Cohort, outcome: str = PAIN, *, month: float) -> Cohor
 
 
 def _count_arm(labels: OutcomeLabels, cohort: Cohort, outcome: str, name: str, month: float) -> Figure:
+    """Count the outcome in an arm; of real patients rounded, and not at all if few have or lack it."""
     is_known = labels.eligible & labels.known
     n, events = int(is_known.sum()), int(labels.value[is_known].sum())
-    is_small = cohort.basis != "synthetic" and min(events, n - events) < MINIMUM_CELL
-    lower, upper = (None, None) if is_small or not n else map(float, compute_wilson_interval(events / n, n))
-    return Figure(
+    is_real = cohort.basis != "synthetic"
+    figure = Figure(
         name=f"{outcome}, {_name(name)}",
         unit="share",
         basis=cohort.basis,
         validation="counted in the patients themselves",
-        value=None if is_small or not n else events / n,
-        lower=lower,
-        upper=upper,
-        interval="" if lower is None else "95 % interval (Wilson)",
         month=month,
         source=cohort.sources,
-        n=None if is_small else n,
-        note="counts below 5 are not shown" if is_small else "of those whose outcome is known",
+        note=f"counts below {MINIMUM_CELL} are not shown",
+    )
+    if not n or (is_real and (is_small(events) or is_small(n - events))):
+        return figure
+    share, about = (round_digits(events / n, SHARE_DIGITS), round_count(n)) if is_real else (events / n, n)
+    lower, upper = map(float, compute_wilson_interval(share, about))
+    return replace(
+        figure,
+        value=share,
+        lower=lower,
+        upper=upper,
+        interval="95 % interval (Wilson)",
+        n=about,
+        note=f"of those whose outcome is known{'; share and n are rounded' if is_real else ''}",
     )
 
 

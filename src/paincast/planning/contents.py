@@ -125,7 +125,7 @@ class TechniquePlan:
     technique, title : str
         Name in the contract, and in words.
     group : str
-        One of :data:`GROUPS`.
+        One of :data:`paincast.planning.suitability.GROUPS`.
     because : tuple of str
         Why it is in the group.
     records : tuple of str

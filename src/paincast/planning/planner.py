@@ -250,8 +250,10 @@ def _list_work_up(
 def _note_models(models: Any, gathered: Models) -> tuple[str, ...]:
     if not gathered:
         return ("No model was given: what is expected is published, of all patients treated and not of this one.",)
+    own = sorted(common_contract(gathered.values()).own_techniques)
+    declared = [f"Not in a plan, because no evidence stands beside them: {', '.join(own)}."] if own else []
     source = models if isinstance(models, str) or hasattr(models, "__fspath__") else None
-    return () if source is None else tuple(list_notes(source, gathered).values())
+    return (*declared, *(() if source is None else list_notes(source, gathered).values()))
 
 
 def _cite(made: Plan) -> dict[str, Reference]:

@@ -118,7 +118,7 @@ def read_contrast(comparison: object) -> Contrast:
     comparison : mapping, str, Path, object or None
         Plain data or a JSON file: ``reference``, ``passed`` (with ``because`` if it is false), and ``contrasts``, by
         technique and component the estimate with the ends of its interval; ``month``, ``basis``, ``n`` and ``source``
-        are shown. Or the comparison of :mod:`paincast.effects`: an object with ``trial`` and ``contrasts``, which are
+        are shown. Or the comparison of ``paincast.effects``: an object with ``trial`` and ``contrasts``, which are
         refused if a diagnostic failed.
 
     Returns
@@ -205,7 +205,7 @@ def _contrast(name: str, ends: Any, reference: str, told: Mapping[str, Any]) -> 
 
 
 def _read_object(comparison: Any) -> Contrast:
-    """Read a comparison of :mod:`paincast.effects`."""
+    """Read a comparison of ``paincast.effects``."""
     trial = comparison.trial
     component = COMPONENT_OF.get(trial.outcome.name)
     if component is None:

@@ -119,7 +119,7 @@ def assess_technique(technique: str, episode: pd.DataFrame) -> Suitability:
     """
     indication = episode["indication"].iloc[0]
     if pd.isna(indication):
-        return _assess_without_indication(technique)
+        return _assess_without_indication(technique, episode)
     own = [record for record in _records(technique) if indication in record.indications]
     chosen = choose_records(own, str(indication), episode["approach"].iloc[0])
     if not chosen:
@@ -182,18 +182,23 @@ def _name_approaches(records: Sequence[Record]) -> str:
     return ", ".join(record.approach for record in records if record.approach)
 
 
-def _assess_without_indication(technique: str) -> Suitability:
-    """Tell which indications would make a technique one to consider."""
-    treated = dict.fromkeys(name for record in _records(technique) if not record.gap for name in record.indications)
+def _assess_without_indication(technique: str, episode: pd.DataFrame) -> Suitability:
+    """Tell which indications would make a technique one to consider, and its group in each."""
+    records, approach = _records(technique), episode["approach"].iloc[0]
+    treated = dict.fromkeys(name for record in records if not record.gap for name in record.indications)
     if not treated:
         return Suitability(group="not indicated", because=(_explain(technique, (), ""),))
-    what_if = [WhatIf(value=name, group="not assessed") for name in treated]
-    others = WhatIf(value="any other", group="not indicated")
+    what_if = []
+    for name in treated:
+        own = [record for record in records if name in record.indications]
+        rules = _list_rules(chosen := choose_records(own, name, approach))
+        group = _choose_group(rules, _assess(rules, episode)[0]) if chosen else "not indicated"
+        what_if.append(WhatIf(value=name, group=group))
     fact = OpenFact(
         column="indication",
         description=EPISODES["indication"].description,
         rules=("indication",),
-        what_if=(*what_if, others),
+        what_if=(*what_if, WhatIf(value="any other", group="not indicated")),
     )
     return Suitability(group="not assessed", because=("the indication is missing",), open_facts=(fact,))
 
