@@ -13,6 +13,7 @@ import click
 
 from paincast import __version__
 from paincast.cli import completion, data, declarations, evaluate, evidence, model, registry, serve
+from paincast.cli.choosing import compare
 from paincast.cli.printing import echo
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
@@ -50,7 +51,7 @@ def paincast() -> None:
 
 
 # Every command of these modules; one that a module imports from another is the same object.
-for module in (completion, data, declarations, evaluate, evidence, model, registry, serve):
+for module in (compare, completion, data, declarations, evaluate, evidence, model, registry, serve):
     for command in vars(module).values():
         if isinstance(command, click.Command):
             paincast.add_command(command)

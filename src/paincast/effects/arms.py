@@ -127,6 +127,19 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     )
 
 
+def compute_flow(trial: TargetTrial, cohort: Cohort) -> pd.DataFrame:
+    """Count the episodes of each strategy that are left after each step of eligibility.
+
+    Also where :func:`make_arms` refuses. ``Arms.flow`` is the same.
+
+    Returns
+    -------
+    DataFrame
+        ``step`` and a column for each strategy.
+    """
+    return _select_eligible(trial, cohort)[3]
+
+
 def _code(names: pd.Series) -> IntArray:
     return np.asarray(names.factorize(use_na_sentinel=False)[0], dtype=np.int64)
 

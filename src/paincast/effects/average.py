@@ -73,6 +73,24 @@ def compute_risks(arms: Arms, nuisance: Nuisance, confidence: float = 0.95) -> p
     return pd.DataFrame(rows)
 
 
+def compute_observed(arms: Arms) -> pd.DataFrame:
+    """Count who was followed up, and the share with the outcome among them, before any adjustment.
+
+    The shares are of different patients: their difference is not the contrast.
+
+    Returns
+    -------
+    DataFrame
+        ``strategy, n, n_known, share``.
+    """
+    rows = []
+    for place, name in enumerate(arms.strategies):
+        outcome = arms.outcome[arms.strategy == place]
+        known = outcome[np.isfinite(outcome)]
+        rows.append({"strategy": name, "n": len(outcome), "n_known": len(known), "share": float(known.mean())})
+    return pd.DataFrame(rows)
+
+
 def summarize_estimate(
     arms: Arms, estimate: float, influence: FloatArray, confidence: float = 0.95
 ) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from paincast.deferred import pandas as pd
 from paincast.effects.arms import Arms
 from paincast.effects.propensity import Propensity, compute_preference
+from paincast.schema import Column
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -112,6 +114,49 @@ def compute_relative_sizes(propensity: FloatArray, strategy: IntArray) -> FloatA
         weights /= weights.max(initial=1.0)
         sizes.append(weights.sum() ** 2 / (weights**2).sum() / len(weights))
     return np.array(sizes)
+
+
+def compute_baseline(arms: Arms, columns: Sequence[Column]) -> pd.DataFrame:
+    """Describe the covariates by strategy, as they were recorded.
+
+    Parameters
+    ----------
+    arms : Arms
+        The analysed episodes.
+    columns : sequence of Column
+        Covariates; those that nobody has are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``column, category, strategy, n, known, mean, sd, share``: ``n`` episodes, the share whose value is known, and
+        among these mean and standard deviation of a number, or the share of a category (``yes`` of a yes/no column).
+    """
+    rows = []
+    for column in columns:
+        values = arms.episodes[column.name]
+        if not values.notna().any():
+            continue
+        categories = ["yes"] if column.type == "boolean" else sorted(map(str, values.dropna().unique()))
+        for category in categories if column.type in ("boolean", "category", "text") else [""]:
+            for place, strategy in enumerate(arms.strategies):
+                received = values[arms.strategy == place]
+                named = {"column": column.name, "category": category, "strategy": strategy, "n": len(received)}
+                rows.append(
+                    {**named, "known": float(received.notna().mean()), **_describe(received.dropna(), category)}
+                )
+    measures = ("mean", "sd", "share")
+    return pd.DataFrame(rows, columns=["column", "category", "strategy", "n", "known", *measures])
+
+
+def _describe(known: pd.Series, category: str) -> dict[str, float]:
+    """Describe the known values of a column: the share of a category, or mean and standard deviation."""
+    if category == "yes":
+        return {"share": float(known.astype(float).mean())}
+    if category:
+        return {"share": float((known == category).mean())}
+    numbers = known.astype(float)
+    return {"mean": float(numbers.mean()), "sd": float(numbers.std())}
 
 
 def compute_balance(arms: Arms, propensity: Propensity) -> pd.DataFrame:

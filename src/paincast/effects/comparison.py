@@ -13,10 +13,10 @@ from paincast.cohort.tables import Cohort
 from paincast.deferred import pandas as pd
 from paincast.effects.arms import Arms, label_episodes, make_arms
 from paincast.effects.average import ATE, compute_contrasts, compute_risks
-from paincast.effects.balance import Diagnostic, compute_balance, compute_diagnostics
+from paincast.effects.balance import Diagnostic, compute_balance, compute_baseline, compute_diagnostics
 from paincast.effects.nuisance import Nuisance, assign_folds, fit_nuisance
 from paincast.effects.propensity import Propensity, count_preference, fit_propensity
-from paincast.effects.trial import TargetTrial
+from paincast.effects.trial import TargetTrial, list_covariates
 from paincast.errors import RefusalError
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,6 +59,8 @@ class Comparison:
         Participant flow: ``step`` and a column for each strategy.
     diagnostics : tuple of Diagnostic
         Conditions under which the contrasts may be read.
+    baseline : DataFrame
+        Covariates by strategy (:func:`paincast.effects.balance.compute_baseline`).
     balance : DataFrame
         Standardised differences (:func:`paincast.effects.balance.compute_balance`).
     preference : DataFrame
@@ -72,6 +74,7 @@ class Comparison:
     n_real: int
     flow: pd.DataFrame = field(repr=False)
     diagnostics: tuple[Diagnostic, ...]
+    baseline: pd.DataFrame = field(repr=False)
     balance: pd.DataFrame = field(repr=False)
     preference: pd.DataFrame = field(repr=False)
     negative_controls: pd.DataFrame = field(repr=False)
@@ -160,6 +163,7 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
     ['epidural', 'root_block']
     """
     arms = make_arms(trial, cohort)
+    covariates = [cohort.contract.episodes[name] for name in list_covariates(trial, cohort.contract)]
     propensity = fit_propensity(arms, assign_folds(arms, rng))
     balance = compute_balance(arms, propensity)
     controls = list(_compare_controls(trial, cohort, arms, propensity))
@@ -171,6 +175,7 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
         n_real=cohort.n_real,
         flow=arms.flow,
         diagnostics=diagnostics,
+        baseline=compute_baseline(arms, covariates),
         balance=balance,
         preference=count_preference(arms, propensity),
         negative_controls=pd.concat(controls, ignore_index=True) if controls else pd.DataFrame(),

@@ -11,11 +11,12 @@ from typing import Any
 from paincast import evidence
 from paincast.contract import BUILT_IN, Contract
 from paincast.deferred import pandas as pd
-from paincast.errors import SettingsError
+from paincast.errors import SettingsError, suggest_name
 from paincast.evidence.conditions import COMBINATIONS, Condition, check_condition, describe_condition
 from paincast.files.strict_yaml import Node, read_yaml
 from paincast.outcomes import Outcome, get_outcome
 from paincast.schema import COMPARATORS, TECHNIQUES, Column
+from paincast.settings import find_configs
 
 COVARIATE_ROLES = frozenset({"predictor", "funnel", "safety"})
 """Roles of the columns that are adjusted for by default; all that is known before the procedure but the choice itself,
@@ -114,6 +115,37 @@ class TargetTrial:
     def reference(self) -> Strategy:
         """The strategy with which all others are compared."""
         return self.strategies[0]
+
+
+def list_trials() -> list[str]:
+    """Give the names of the target trials that come with the package.
+
+    Examples
+    --------
+    >>> "epidural_against_root_block" in list_trials()
+    True
+    """
+    return sorted(file.stem for file in (find_configs() / "trial").glob("*.yaml"))
+
+
+def find_trial(name_or_path: str | Path) -> Path:
+    """Find the file of a target trial: one of :func:`list_trials`, or a YAML file.
+
+    Raises
+    ------
+    SettingsError
+        If no trial of that name comes with the package.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    if str(name_or_path) not in list_trials():
+        raise SettingsError(
+            f"there is no target trial named '{name_or_path}'; {suggest_name(str(name_or_path), list_trials())}; or "
+            "give a YAML file of your own",
+            code="PC-EFFECTS-05",
+        )
+    return find_configs() / "trial" / f"{name_or_path}.yaml"
 
 
 def read_trial(path: str | Path, contract: Contract = BUILT_IN) -> TargetTrial:

@@ -70,6 +70,8 @@ class Section:
         Tables that stand open, by title.
     folded : mapping of str to sequence of str
         Long lists, by title, closed until they are opened.
+    verbatim : str
+        A text shown as it is, line by line.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Section:
     items: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     folded: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    verbatim: str = ""
 
 
 def write_page(title: str, note: str, settings: Mapping[str, str], sections: Sequence[Section]) -> str:

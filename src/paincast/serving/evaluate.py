@@ -83,13 +83,20 @@ def evaluate(
 
 def load_with_truth(folder: str | Path, mapping: str | Path | None = None) -> tuple[Cohort, pd.DataFrame | None]:
     """Load a cohort and, if it is simulated, its truth; or read a registry's file by a mapping."""
-    if mapping is not None:
-        return _read_registry(folder, mapping), None
-    cohort = load_cohort(folder)
+    cohort = load_or_read(folder, mapping)
     return cohort, load_truth(folder) if cohort.basis == "synthetic" else None
 
 
-def _read_registry(source: str | Path, mapping: str | Path) -> Cohort:
+def load_or_read(source: str | Path, mapping: str | Path | None = None) -> Cohort:
+    """Load a cohort from its folder, or read a registry's file by a mapping.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or more than 5 % of the rows of a registry's file lost a value.
+    """
+    if mapping is None:
+        return load_cohort(source)
     cohort, rejects = ingest(source, mapping)
     share = compute_worst_share(cohort, rejects)
     if share > MOST_REJECTED:

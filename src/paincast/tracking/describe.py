@@ -12,7 +12,7 @@ from paincast.gates import NOT_ASKED, GateVerdict
 from paincast.gates.use import USE_LIMIT
 from paincast.outcomes import Outcome, get_outcome
 from paincast.tracking.dataset import DatasetSummary
-from paincast.tracking.model_run import ModelRun
+from paincast.tracking.model_run import ComparisonRun, ModelRun
 
 OVERALL = "overall"
 REPORT = "report/report.html"
@@ -77,6 +77,46 @@ def describe_run(model: ModelRun, verdict: GateVerdict, longest: int = LONGEST_D
         *([f"The whole of it: `{REPORT}` under Artifacts."] if model.write_report else []),
         *(f"#### {title}\n\n{content}" for title, content in sections.items() if content),
     ]
+    return _drop_last(parts, longest)
+
+
+def describe_comparison(run: ComparisonRun) -> str:
+    """Write the description of the run of a comparison in Markdown: result or refusal, diagnostics, limits.
+
+    Parameters
+    ----------
+    run : ComparisonRun
+        What the run logs.
+
+    Returns
+    -------
+    str
+        Sections that do not fit are dropped from the end.
+    """
+    about = "about " if run.dataset.is_rounded else ""
+    counted = f"{run.n_real} real of {about}{run.dataset.n_episodes} episodes"
+    headline = f"**{run.basis.upper()}**: {counted} · {run.verdict}"
+    tables = {name: _format_rows(run.tables[name]) for name in ("diagnostics", "contrasts") if name in run.tables}
+    parts = [
+        headline,
+        run.question,
+        " ".join(run.findings),
+        f"The whole of it: `{REPORT}` under Artifacts.",
+        *(f"#### {name.capitalize()}\n\n{rows}" for name, rows in tables.items()),
+        f"#### Limits\n\n{_bullets(run.limits)}",
+    ]
+    return _drop_last(parts, LONGEST_DESCRIPTION)
+
+
+def _format_rows(table: pd.DataFrame) -> str:
+    """Write a table in Markdown, numbers to three digits."""
+    rows = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.to_numpy(object)]
+    head = [[name.replace("_", " ") for name in map(str, table)], ["---"] * table.shape[1]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [*head, *rows])
+
+
+def _drop_last(parts: list[str], longest: int) -> str:
+    """Join parts, without as many from the end as it takes to be no longer than allowed."""
     while sum(map(len, parts)) + 2 * len(parts) > longest and len(parts) > 1:
         parts.pop()
     return "\n\n".join(parts)

@@ -87,7 +87,7 @@ def start_training(
         all_tags = {"kind": "training", "paincast_version": __version__, **tags}
         with started_run(store, experiment_id, name, all_tags) as run_id:
             with mlflow_errors_in_words(store):
-                _log_parameters_and_metrics(run_id, params, {})
+                log_parameters_and_metrics(run_id, params, {})
                 mlflow.log_text(config_yaml, "config/config.yaml")
             yield TrainingRun(run_id=run_id, experiment_id=experiment_id, store=store)
 
@@ -114,7 +114,7 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     OutputError
         If a table has an identifier column of patients, or the store cannot be written.
     """
-    _refuse_identifiers(model.tables)
+    refuse_identifiers(model.tables)
     values, missing = _metric_values(pd.concat([model.metrics, model.instability, model.validation], ignore_index=True))
     verdict = assess_model(model, model.gate)
     description = describe_run(model, verdict)
@@ -125,8 +125,8 @@ def log_model_run(training: TrainingRun, model: ModelRun, *, register: bool = Tr
     ):
         shared = {name: tags[name] for name in ("technique", "outcome", "horizon_months", "model_kind", "basis")}
         params = {name: _parameter_text(value) for name, value in {**shared, **model.params}.items()}
-        _log_parameters_and_metrics(run_id, params, values)
-        _log_dataset(run_id, model.dataset)
+        log_parameters_and_metrics(run_id, params, values)
+        log_dataset(run_id, model.dataset)
         card = _log_pictures_and_tables(run_id, model, verdict, tags, params)
         address = str(log_served_model(model.predictor).model_uri)
         shown = card or describe_run(model, verdict, LONGEST_OF_VERSION)
@@ -167,7 +167,7 @@ def log_validation(
     OutputError
         If a table has an identifier column of patients, or the store cannot be written.
     """
-    _refuse_identifiers(tables)
+    refuse_identifiers(tables)
     values, missing = _metric_values(tables["metrics"])
     with use_store(store) as experiment_id, mlflow_errors_in_words(store):
         from mlflow import MlflowClient
@@ -194,14 +194,15 @@ def log_validation(
         name = f"{predictor.technique} · {predictor.outcome} · validated on {validation.cohort}"
         with started_run(store, experiment_id, name, tags, validation.describe()) as run_id:
             params = {"cohort": validation.cohort, "cohort_content": validation.content, "model": predictor.version}
-            _log_parameters_and_metrics(run_id, params, values)
+            log_parameters_and_metrics(run_id, params, values)
             _log_validation_files(run_id, tables, report)
         for version in held:
             client.set_model_version_tag(version.name, version.version, VALIDATION_RUN, run_id)
     return run_id
 
 
-def _refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
+def refuse_identifiers(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse tables that have a column of identifiers: rows of patients are not sent to MLflow."""
     for name, table in tables.items():
         identifiers = sorted(IDENTIFIERS & {str(column) for column in table.columns})
         if identifiers:
@@ -245,7 +246,8 @@ def _metric_values(metrics: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
     return values, missing
 
 
-def _log_parameters_and_metrics(run_id: str, params: Mapping[str, object], values: Mapping[str, float]) -> None:
+def log_parameters_and_metrics(run_id: str, params: Mapping[str, object], values: Mapping[str, float]) -> None:
+    """Log parameters and metrics to a run, in as few calls as the store takes."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
@@ -262,7 +264,8 @@ def _parameter_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
+def log_dataset(run_id: str, dataset: DatasetSummary, context: str = "training") -> None:
+    """Log the lineage of the data of a run, and what they were used for."""
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -274,7 +277,7 @@ def _log_dataset(run_id: str, dataset: DatasetSummary) -> None:
         schema=json.dumps({"mlflow_colspec": dataset.columns}),
         profile=json.dumps({"num_rows": dataset.n_episodes, **dataset.counts}),
     )
-    MlflowClient().log_inputs(run_id, datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
+    MlflowClient().log_inputs(run_id, datasets=[DatasetInput(entry, [InputTag("mlflow.data.context", context)])])
 
 
 def _log_pictures_and_tables(

@@ -1,4 +1,4 @@
-"""Define what MLflow logs of a training and of one model, and where it was logged."""
+"""Define what MLflow logs of a training, of one model and of a comparison, and where it was logged."""
 
 from __future__ import annotations
 
@@ -118,3 +118,56 @@ class ModelRun:
     def registered_name(self) -> str:
         """Return the name of the model in the registry."""
         return name_registered(self.technique, self.outcome, self.predictor.further_month)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRun:
+    """Everything that the run of a comparison of techniques logs.
+
+    Parameters
+    ----------
+    name : str
+        Name of the run.
+    basis : {"synthetic", "real", "blended"}
+        Basis of the cohort.
+    n_real : int
+        Real episodes of the cohort.
+    verdict : {"answered", "refused"}
+        Whether there are estimates.
+    unmet : tuple of str
+        Diagnostics that failed; the code of the refusal if none was computed.
+    question : str
+        The question of the trial.
+    findings : tuple of str
+        Sentences for the top of the page: the result, or why there is none.
+    limits : tuple of str
+        What stands between this and a randomised trial.
+    dataset : DatasetSummary
+        Lineage.
+    params : mapping
+        Parameters, flat.
+    tables : mapping of str to DataFrame
+        Aggregated tables, saved as ``tables/<name>.csv``. Those named ``diagnostics`` and ``contrasts`` are logged as
+        metrics too.
+    figures : mapping of str to Figure
+        Saved as ``figures/<name>.png``.
+    captions : mapping of str to str
+        A text alternative for each figure.
+    files : mapping of str to str
+        Texts by path, such as ``report/report.html``.
+    """
+
+    name: str
+    basis: str
+    n_real: int
+    verdict: str
+    unmet: tuple[str, ...]
+    question: str
+    findings: tuple[str, ...]
+    limits: tuple[str, ...]
+    dataset: DatasetSummary
+    params: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+    captions: Mapping[str, str]
+    files: Mapping[str, str]

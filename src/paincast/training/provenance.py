@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
@@ -20,7 +18,7 @@ from paincast.schema import MINIMUM_CELL
 from paincast.settings import TrainingSettings
 from paincast.tracking import DatasetSummary
 from paincast.training_set import TrainingSet
-from paincast.version import __version__
+from paincast.version import list_software
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "shap", "xgboost-cpu")
 MISSING = "missing"
@@ -72,7 +70,7 @@ def list_facts(
         "predictors": ", ".join(data.contract.label(name) for name in dict.fromkeys(predictor.response.encoder.owners)),
         "confidence": f"{settings.evaluation.confidence:g}",
         "content": predictor.version,
-        "software": "; ".join(_list_software()),
+        "software": "; ".join(list_software(PACKAGES)),
         "notes": "\n".join(notes),
         "contract": f"{data.contract.name} ({data.contract.digest})" if data.contract.declared else "",
         CONTRACT: data.contract.declared,
@@ -82,16 +80,6 @@ def list_facts(
 
 def _count_of(n: int) -> str:
     return str(n) if n else ""
-
-
-def _list_software() -> Iterator[str]:
-    yield f"paincast {__version__}"
-    yield f"Python {platform.python_version()}"
-    for package in PACKAGES:
-        try:
-            yield f"{package} {version(package)}"
-        except PackageNotFoundError:
-            continue
 
 
 def describe_patients(data: TrainingSet) -> pd.DataFrame:

@@ -1,0 +1,108 @@
+"""Draw the figures of a comparison, with the words for those who cannot see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from paincast.effects.average import ATE
+from paincast.effects.balance import EQUIPOISE, LARGEST_DIFFERENCE
+from paincast.reporting.effects.figures import plot_balance, plot_contrasts, plot_preference
+from paincast.reporting.effects.results import ComparisonResults
+from paincast.reporting.effects.tables import name_column
+from paincast.reporting.effects.words import format_difference, format_interval, name_strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure of a comparison.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    section : str
+        Section of the report that shows it.
+    ax : matplotlib.axes.Axes
+        What was drawn.
+    alt, caption : str
+        What it shows, for those who cannot see it, and how to read it.
+    """
+
+    name: str
+    section: str
+    ax: Axes
+    alt: str
+    caption: str
+
+
+def draw_results(results: ComparisonResults) -> list[Drawing]:
+    """Draw every figure whose tables are there."""
+    return [drawing for table, draw in DRAWINGS.items() if table in results.tables for drawing in draw(results)]
+
+
+def _list_pairs(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    for (first, second), rows in table.groupby(["first", "second"], sort=False):
+        yield str(first), str(second), rows
+
+
+def _draw_balance(results: ComparisonResults) -> Iterator[Drawing]:
+    for first, second, rows in _list_pairs(results.tables["balance"]):
+        named = rows.assign(column=[name_column(results, name) for name in rows["column"]])
+        largest = rows[["unweighted", "weighted"]].abs().max()
+        names = f"{name_strategy(second)} against {name_strategy(first)}"
+        yield Drawing(
+            name=f"balance_{first}_{second}",
+            section="assumptions",
+            ax=plot_balance(named, results.basis),
+            alt=f"Standardised differences, {names}: the largest is {largest['unweighted']:.2f} as treated and "
+            f"{largest['weighted']:.2f} after weighting.",
+            caption=f"Balance, {names}: a dot to the right means more of it with {name_strategy(second)}. After "
+            f"weighting all should lie within ±{LARGEST_DIFFERENCE:g} (shaded).",
+        )
+
+
+def _draw_preference(results: ComparisonResults) -> Iterator[Drawing]:
+    for first, second, rows in _list_pairs(results.tables["preference"]):
+        middle = rows["lower"].add(rows["upper"]).div(2.0).between(*EQUIPOISE)
+        shares = {
+            str(name): some.loc[middle, "n"].sum() / max(some["n"].sum(), 1)
+            for name, some in rows.groupby("strategy", sort=False)
+        }
+        told = ", ".join(f"{share:.0%} of {name_strategy(name)}" for name, share in shares.items())
+        yield Drawing(
+            name=f"preference_{first}_{second}",
+            section="assumptions",
+            ax=plot_preference(rows, results.basis),
+            alt=f"Preference score between {EQUIPOISE[0]:g} and {EQUIPOISE[1]:g}: {told}.",
+            caption=f"How open was the choice? At 0.5 a patient gets {name_strategy(second)} as often as the average "
+            "patient does; far to either side, hardly any choice was left.",
+        )
+
+
+def _draw_contrasts(results: ComparisonResults) -> Iterator[Drawing]:
+    contrasts = results.tables["contrasts"]
+    told = "; ".join(
+        f"{name_strategy(row['strategy'])} against {name_strategy(row['reference'])}, {row['population']}: "
+        f"{format_difference(row['estimate'])} ({format_interval(row)})"
+        for row in contrasts.to_dict("records")
+    )
+    yield Drawing(
+        name="contrasts",
+        section="results",
+        ax=plot_contrasts(contrasts, results.basis),
+        alt=f"Patients of every 100 with the outcome. {told}.",
+        caption=f"Differences with 95 % intervals: {ATE} (blue), and weighted by how open the choice was (orange). An "
+        "interval across the dashed line holds zero.",
+    )
+
+
+DRAWINGS: dict[str, Callable[[ComparisonResults], Iterator[Drawing]]] = {
+    "balance": _draw_balance,
+    "preference": _draw_preference,
+    "contrasts": _draw_contrasts,
+}
+"""What draws the figures of a table, by the name of the table."""

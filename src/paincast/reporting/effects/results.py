@@ -1,0 +1,220 @@
+"""What may leave of a comparison: rounded tables, and either the contrasts or the reason why there are none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paincast.cohort.tables import DIGEST_LENGTH, Cohort, digest_rows
+from paincast.contract import Contract
+from paincast.disclosure.rounding import FEW_DIGITS, round_count, round_digits, round_measured, round_share
+from paincast.effects import Comparison, TargetTrial, compare_techniques
+from paincast.effects.arms import compute_flow
+from paincast.effects.average import compute_observed
+from paincast.effects.trial import describe_protocol
+from paincast.errors import RefusalError
+from paincast.evidence import evidence_version
+from paincast.progress import SILENT, Progress
+from paincast.schema import MINIMUM_CELL
+from paincast.version import list_software
+
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy")
+
+BASELINE_DIGITS = 3
+"""Significant digits of the mean and standard deviation of a covariate of real patients."""
+
+ESTIMATES: Mapping[str, Callable[[Comparison], pd.DataFrame]] = MappingProxyType(
+    {
+        "observed": lambda comparison: compute_observed(comparison.analysis.arms),
+        "risks": lambda comparison: comparison.risks,
+        "contrasts": lambda comparison: comparison.contrasts,
+    }
+)
+"""Tables that hold outcomes by strategy, by name: made only if every diagnostic passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a comparison comes from.
+
+    Parameters
+    ----------
+    trial_name, trial_text : str
+        Name and text of the file of the trial.
+    cohort_name : str
+        Name of the cohort.
+    seed : int
+        Seed of the folds.
+    """
+
+    trial_name: str
+    trial_text: str
+    cohort_name: str
+    seed: int
+
+    @property
+    def trial_digest(self) -> str:
+        """Digest of the text of the trial."""
+        return hashlib.sha256(self.trial_text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResults:
+    """What may leave of a comparison.
+
+    Counts of real patients are rounded to five, and measures to few digits.
+
+    Parameters
+    ----------
+    trial : TargetTrial
+        The protocol.
+    origin : Origin
+        Where the comparison comes from.
+    basis : {"synthetic", "real", "blended"}
+        Basis of the cohort.
+    n_real : int
+        Real episodes of the cohort.
+    cohort_digest : str
+        Digest of its rows.
+    sources : tuple of str
+        Its sources.
+    contract : Contract
+        Its contract, which names columns.
+    software : tuple of str
+        Versions.
+    tables : mapping of str to DataFrame
+        ``protocol`` and ``flow``; if there were enough patients to look at, ``diagnostics, baseline, balance,
+        preference, negative_controls``; if these passed, those of :data:`ESTIMATES`.
+    refusal : RefusalError or None
+        Why there are no estimates.
+    """
+
+    trial: TargetTrial
+    origin: Origin
+    basis: str
+    n_real: int
+    cohort_digest: str
+    sources: tuple[str, ...]
+    contract: Contract
+    software: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame]
+    refusal: RefusalError | None = None
+
+    @property
+    def verdict(self) -> str:
+        """``answered`` or ``refused``."""
+        return "answered" if self.refusal is None else "refused"
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the diagnostics that failed."""
+        diagnostics = self.tables.get("diagnostics")
+        return () if diagnostics is None else tuple(diagnostics.loc[~diagnostics["passed"], "diagnostic"])
+
+    @property
+    def n_analysed(self) -> int:
+        """Episodes analysed; about, if the patients are real."""
+        return int(self.tables["flow"].iloc[-2][[one.name for one in self.trial.strategies]].sum())
+
+
+def gather_results(
+    trial: TargetTrial, cohort: Cohort, rng: np.random.Generator, origin: Origin, progress: Progress = SILENT
+) -> ComparisonResults:
+    """Compare strategies on a cohort, and gather what may leave of the comparison.
+
+    Parameters
+    ----------
+    trial : TargetTrial
+        The protocol.
+    cohort : Cohort
+        The cohort.
+    rng : numpy.random.Generator
+        Source of the folds.
+    origin : Origin
+        Where the comparison comes from.
+    progress : Progress
+        Told of each step.
+
+    Returns
+    -------
+    ComparisonResults
+        A refusal is a part of the results, not an exception.
+    """
+    progress.expect(2 + len(ESTIMATES))
+    tables = {"protocol": describe_protocol(trial), "flow": compute_flow(trial, cohort)}
+    progress.advance()
+    refusal = None
+    try:
+        progress.describe("diagnostics")
+        comparison = compare_techniques(trial, cohort, rng)
+        tables |= _list_blinded(comparison)
+        progress.advance()
+        for name, estimate in ESTIMATES.items():
+            progress.describe(name.replace("_", " "))
+            tables[name] = estimate(comparison)
+            progress.advance()
+    except RefusalError as error:
+        refusal = error
+    is_real = cohort.basis != "synthetic"
+    return ComparisonResults(
+        trial=trial,
+        origin=origin,
+        basis=cohort.basis,
+        n_real=round_count(cohort.n_real),
+        cohort_digest=digest_rows(cohort),
+        sources=cohort.sources,
+        contract=cohort.contract,
+        software=(*list_software(PACKAGES), f"evidence {evidence_version()}"),
+        tables={name: _round_table(name, table) if is_real else table for name, table in tables.items()},
+        refusal=refusal,
+    )
+
+
+def _list_blinded(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """List the tables that hold no outcome of a strategy."""
+    diagnostics = [
+        {"diagnostic": one.name, "value": one.value, "limit": one.limit, "is_upper": one.is_upper, "passed": one.passed}
+        for one in comparison.diagnostics
+    ]
+    controls = comparison.negative_controls
+    return {
+        "diagnostics": pd.DataFrame(diagnostics),
+        "baseline": comparison.baseline,
+        "balance": comparison.balance,
+        "preference": comparison.preference,
+        **({"negative_controls": controls} if len(controls) else {}),
+    }
+
+
+def _round_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Round a table of real patients: counts to five, shares so that no part of them is few, measures to few digits."""
+    counts = table.select_dtypes("integer").columns
+    if name == "baseline":
+        table = _round_baseline(table)
+    elif name == "observed":
+        shares = [round_share(share, n) for share, n in zip(table["share"], table["n_known"], strict=True)]
+        table = table.assign(share=shares)
+    elif name in ("diagnostics", "balance"):
+        table = table.round(FEW_DIGITS)
+    else:
+        table = round_measured(table)
+    return table.assign(**{column: table[column].map(round_count) for column in counts})
+
+
+def _round_baseline(table: pd.DataFrame) -> pd.DataFrame:
+    """Round shares and moments of covariates; those of fewer than ten known values are withheld."""
+    n_known = (table["n"] * table["known"]).round().astype(int)
+    is_few = n_known < 2 * MINIMUM_CELL
+    rounded: dict[str, Any] = {
+        "known": [round_share(share, n) for share, n in zip(table["known"], table["n"], strict=True)],
+        "share": pd.Series(map(round_share, table["share"].fillna(0.0), n_known)).mask(is_few | table["share"].isna()),
+    }
+    for name in ("mean", "sd"):
+        rounded[name] = table[name].map(lambda value: round_digits(value, BASELINE_DIGITS)).mask(is_few)
+    return table.assign(**rounded)

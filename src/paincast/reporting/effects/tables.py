@@ -1,0 +1,130 @@
+"""Tables of a comparison for reading: named rows, formatted numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from paincast.effects.average import ATE
+from paincast.reporting.effects.results import ComparisonResults
+from paincast.reporting.effects.words import format_count, format_difference, format_interval, name_strategy
+
+Row = Mapping[Hashable, Any]
+
+
+def name_column(results: ComparisonResults, column: str) -> str:
+    """Name an encoded covariate: its column, and its category or that it is missing."""
+    name, _, category = column.partition("=")
+    label = "site" if name == "site_id" else results.contract.label(name)
+    return f"{label}: {category.replace('_', ' ')}" if category else label
+
+
+def tabulate_protocol(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the target trial beside its emulation, component by component."""
+    protocol = results.tables["protocol"]
+    return protocol.assign(component=protocol["component"].str.capitalize()).set_axis(
+        ["Component", "Target trial", "Emulation in these data"], axis="columns"
+    )
+
+
+def tabulate_flow(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate who is left after each step, by strategy."""
+    flow = results.tables["flow"]
+    counts = {
+        name_strategy(one.name): [format_count(n, results.basis) for n in flow[one.name]]
+        for one in results.trial.strategies
+    }
+    return pd.DataFrame({"Step": flow["step"].str.capitalize(), **counts})
+
+
+def tabulate_diagnostics(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the diagnostics: value, what is needed, and whether they passed; those that failed first."""
+    diagnostics = results.tables["diagnostics"].sort_values("passed", kind="stable")
+    rows = diagnostics.to_dict("records")
+    return pd.DataFrame(
+        {
+            "Diagnostic": [name_strategy(row["diagnostic"]) for row in rows],
+            "Value": [f"{row['value']:.2f}" for row in rows],
+            "Needed": [f"{'at most' if row['is_upper'] else 'at least'} {row['limit']:.2f}" for row in rows],
+            "Result": ["passed" if row["passed"] else "failed" for row in rows],
+        }
+    )
+
+
+def tabulate_baseline(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the covariates by strategy, as recorded: mean and standard deviation, or share; and what is missing."""
+    rows = []
+    for (column, category), group in results.tables["baseline"].groupby(["column", "category"], sort=False):
+        cells = {name_strategy(row["strategy"]): _format_baseline(row) for row in group.to_dict("records")}
+        missing = {
+            f"{name_strategy(row['strategy'])}, missing": f"{100 * (1 - row['known']):.0f} %"
+            for row in group.to_dict("records")
+        }
+        unit = results.contract.episodes[str(column)].unit
+        name = name_column(results, f"{column}={category}".rstrip("="))
+        rows.append({"Covariate": f"{name} ({unit})" if unit else name, **cells, **missing})
+    return pd.DataFrame(rows)
+
+
+def _format_baseline(row: Row) -> str:
+    if pd.notna(row["mean"]):
+        digits = 1 if abs(row["mean"]) >= 1 else 2
+        return f"{row['mean']:.{digits}f} (SD {row['sd']:.{digits}f})"
+    return f"{100 * row['share']:.0f} %" if pd.notna(row["share"]) else "not shown"
+
+
+def tabulate_observed(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate who was followed up and the share with the outcome among them, before adjustment."""
+    rows = results.tables["observed"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Analysed": [format_count(row["n"], results.basis) for row in rows],
+            "Outcome known": [format_count(row["n_known"], results.basis) for row in rows],
+            "With the outcome, of these": [f"{100 * row['share']:.0f} %" for row in rows],
+        }
+    )
+
+
+def tabulate_risks(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the risk of the outcome under each strategy, of every 100 patients."""
+    rows = results.tables["risks"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "If all had": [name_strategy(row["strategy"]) for row in rows],
+            "Patients of 100 with the outcome": [f"{100 * row['estimate']:.1f}" for row in rows],
+            "95 % interval": [f"{100 * row['lower']:.1f} to {100 * row['upper']:.1f}" for row in rows],
+        }
+    )
+
+
+def tabulate_contrasts(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the contrasts, of every 100 patients, those over all analysed patients first."""
+    contrasts = results.tables["contrasts"]
+    ordered = contrasts.loc[(contrasts["population"] != ATE).sort_values(kind="stable").index]
+    rows = ordered.to_dict("records")
+    return pd.DataFrame(
+        {
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Against": [name_strategy(row["reference"]) for row in rows],
+            "Among": [row["population"] for row in rows],
+            "Of every 100 patients": [format_difference(row["estimate"]) for row in rows],
+            "95 % interval": [format_interval(row) for row in rows],
+        }
+    )
+
+
+def tabulate_controls(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the contrasts of negative controls, which should be 0."""
+    rows = results.tables["negative_controls"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "Negative control": [results.contract.label(row["control"]) for row in rows],
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Against": [name_strategy(row["reference"]) for row in rows],
+            "Of every 100 patients": [format_difference(row["estimate"]) for row in rows],
+            "95 % interval": [format_interval(row) for row in rows],
+        }
+    )
