@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from paincast import cli
-from paincast.cli.printing import echo, print_table
+from paincast.cli.terminal.printing import echo, print_table
 
 TABLE = pd.DataFrame(
     {

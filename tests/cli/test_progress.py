@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from paincast.cli.progress import format_rate, show_progress
+from paincast.cli.terminal.progress import format_rate, show_progress
 from paincast.progress import SILENT
 
 

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 import click
 
 from paincast import __version__
-from paincast.cli import completion, data, declarations, evaluate, evidence, model, registry, serve
-from paincast.cli.choosing import compare
-from paincast.cli.printing import echo
+from paincast.cli import compare, completion, data, declarations, evaluate, evidence, model, registry, serve
+from paincast.cli.terminal.printing import echo
 from paincast.environment import forget_values, hide_values
 from paincast.errors import PaincastError
 

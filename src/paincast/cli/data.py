@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.printing import echo
+from paincast.cli.terminal.printing import echo
 from paincast.schema import TECHNIQUES
 from paincast.settings import SCENARIOS, CohortSettings
 
@@ -72,7 +72,7 @@ def simulate(
       paincast simulate --technique facet_rfa --technique si_joint_rfa --episodes 500 -o data/cohorts/simulated
       paincast simulate -o data/cohorts/simulated --report
     """  # noqa: D301
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.simulator import write_cohort
 
     with show_progress("simulating", "episodes", is_wanted=progress) as shown:
@@ -122,7 +122,7 @@ def fetch(names: tuple[str, ...], listing: bool, mirror: str | None, out: Path, 
       paincast fetch caudal_esi_2018 genicular_rfa_2024
       paincast fetch caudal_esi_2018 --mirror /mnt/mirror
     """  # noqa: D301
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.cohort.registry import data_sets
 
     if listing:
@@ -255,7 +255,7 @@ def profile(cohort: Path, out: Path | None) -> None:
 
 
 def _print_profile(name: str, profile: Profile) -> None:
-    from paincast.cli.printing import print_table
+    from paincast.cli.terminal.printing import print_table
     from paincast.reporting.profile.findings import list_findings
     from paincast.reporting.profile.page import summarize_profile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from paincast.cli.printing import echo, print_table
+from paincast.cli.terminal.printing import echo, print_table
 from paincast.schema import TABLES
 
 LONGEST_DEFAULT = 60

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.printing import echo, print_table
 from paincast.cli.registry import exclude_overlap_option, tracking_uri_option
+from paincast.cli.terminal.printing import echo, print_table
 from paincast.environment import hide_values
 
 if TYPE_CHECKING:

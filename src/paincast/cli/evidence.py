@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.printing import echo
+from paincast.cli.terminal.printing import echo
 from paincast.schema import EPISODES, INDICATIONS, TECHNIQUES
 from paincast.settings import SCENARIOS
 

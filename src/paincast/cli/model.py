@@ -10,8 +10,8 @@ import click
 
 from paincast.cli.completion import complete_settings
 from paincast.cli.data import EXIT_REJECTS
-from paincast.cli.printing import echo, print_table
 from paincast.cli.registry import find_store, tracking_uri_option, trusted_keys_option
+from paincast.cli.terminal.printing import echo, print_table
 from paincast.deferred import spare_pandas
 from paincast.environment import hide_values
 from paincast.schema import RESEARCH_MARK
@@ -86,7 +86,7 @@ def _write(value: object) -> str:
 
 
 def _train_once(settings: TrainingSettings, config_yaml: str) -> None:
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.training import train as train_models
 
     with show_progress("preparing", "models", is_wanted=settings.progress) as progress:
@@ -297,7 +297,7 @@ def predict(
     code, and after kill -9 (137), the parts that were finished are there for --resume.
     """  # noqa: D301
     spare_pandas()
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.serving.batch import predict_file, read_predictions
     from paincast.serving.spark import SparkEngine
 

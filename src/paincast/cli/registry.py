@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.printing import echo, print_table
+from paincast.cli.terminal.printing import echo, print_table
 
 if TYPE_CHECKING:
     from paincast.cohort.tables import Cohort

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from paincast.cli.printing import echo
 from paincast.cli.registry import trusted_keys_option
+from paincast.cli.terminal.printing import echo
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -217,7 +218,18 @@ def compute_e_value(risk_ratio: float) -> float:
     return float(ratio + np.sqrt(ratio * (ratio - 1.0)))
 
 
-def benchmark_strengths(arms: Arms, nuisance: Nuisance) -> pd.DataFrame:
+def find_owner(column: str) -> str:
+    """Find the covariate of which an encoded column, or a fifth of a number, is a part.
+
+    Examples
+    --------
+    >>> find_owner("site_id=site-04"), find_owner("pain_nrs"), find_owner("odi, lowest fifth")
+    ('site_id', 'pain_nrs', 'odi')
+    """
+    return re.split("[=~]|, ", column)[0]
+
+
+def benchmark_strengths(arms: Arms, nuisance: Nuisance, covariates: Sequence[str] | None = None) -> pd.DataFrame:
     """Compute how strong a hidden confounder would be if it were as strong as each covariate is beside the others.
 
     All nuisance functions are fitted again without the covariate. Its strengths are the relative increase of the
@@ -227,6 +239,8 @@ def benchmark_strengths(arms: Arms, nuisance: Nuisance) -> pd.DataFrame:
     ----------
     arms, nuisance
         As in :func:`compute_bounds`.
+    covariates : sequence of str, optional
+        Names of those to leave out in turn; by default all.
 
     Returns
     -------
@@ -234,11 +248,11 @@ def benchmark_strengths(arms: Arms, nuisance: Nuisance) -> pd.DataFrame:
         ``strategy, reference, covariate, outcome_r2, strategy_r2, change``: strengths for :func:`compute_bounds`, and
         the contrast without the covariate less that with it. The strongest first.
     """
-    owners = [re.split("[=~]", name)[0] for name in arms.columns]
+    owners = [find_owner(name) for name in arms.columns]
     places = range(1, len(arms.strategies))
     long = {place: _measure_sensitivity(arms, nuisance, place) for place in places}
     rows = []
-    for covariate in dict.fromkeys(owners):
+    for covariate in dict.fromkeys(owners if covariates is None else covariates):
         kept = np.array([owner != covariate for owner in owners])
         if not kept.any():
             continue

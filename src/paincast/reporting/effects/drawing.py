@@ -10,7 +10,14 @@ from matplotlib.axes import Axes
 
 from paincast.effects.average import ATE
 from paincast.effects.balance import EQUIPOISE, LARGEST_DIFFERENCE
-from paincast.reporting.effects.figures import plot_balance, plot_contrasts, plot_preference
+from paincast.reporting.effects.figures import (
+    plot_balance,
+    plot_benefit,
+    plot_bounds,
+    plot_contrasts,
+    plot_policy,
+    plot_preference,
+)
 from paincast.reporting.effects.results import ComparisonResults
 from paincast.reporting.effects.tables import name_column
 from paincast.reporting.effects.words import format_difference, format_interval, name_strategy
@@ -100,9 +107,63 @@ def _draw_contrasts(results: ComparisonResults) -> Iterator[Drawing]:
     )
 
 
+def _draw_policy(results: ComparisonResults) -> Iterator[Drawing]:
+    curve = results.tables["policy_curve"]
+    best = curve.loc[curve["estimate"].idxmax()]
+    yield Drawing(
+        name="policy_curve",
+        section="patients",
+        ax=plot_policy(curve, results.basis),
+        alt=f"Policy curve: the value is highest, {100 * best['estimate']:.1f} of 100 with the outcome, where "
+        f"{100 * best['share']:.0f} % get another strategy than the reference.",
+        caption="What would it be worth to choose by the patient? The distance from the dashed line is what the order "
+        "of the patients is worth. Each interval is for its share alone.",
+    )
+
+
+def _draw_benefit(results: ComparisonResults) -> Iterator[Drawing]:
+    for strategy, rows in results.tables["benefit_calibration"].groupby("strategy", sort=False):
+        told = "; ".join(
+            f"predicted {format_difference(row['predicted'])}, observed {format_difference(row['estimate'])} "
+            f"({format_interval(row)})"
+            for row in rows.to_dict("records")
+        )
+        yield Drawing(
+            name=f"benefit_{strategy}",
+            section="patients",
+            ax=plot_benefit(rows, results.basis),
+            alt=f"Benefit of {name_strategy(str(strategy))} in groups of every 100: {told}.",
+            caption=f"Do patients predicted to gain more from {name_strategy(str(strategy))} gain more? Observed is "
+            "the mean adjusted difference in each group of similar predictions.",
+        )
+
+
+def _draw_bounds(results: ComparisonResults) -> Iterator[Drawing]:
+    strengths = results.tables["strengths"]
+    named = strengths.assign(covariate=[name_column(results, name) for name in strengths["covariate"]])
+    for place, row in enumerate(results.tables["bounds"].to_dict("records")):
+        strategy = name_strategy(row["strategy"])
+        yield Drawing(
+            name=f"bounds_{row['strategy']}",
+            section="sensitivity",
+            ax=plot_bounds(
+                results.tables["bounds"].iloc[place], named[named["strategy"] == row["strategy"]], results.basis
+            ),
+            alt=f"Hidden confounding, {strategy}: of the stated strength it leaves between "
+            f"{format_difference(row['lower_bound'])} and {format_difference(row['upper_bound'])} of every 100; the "
+            f"difference is zero at a strength of {row['robustness_value']:.2f} on both.",
+            caption=f"What is left of the difference for {strategy}, of every 100 patients, if a confounder that "
+            "nobody recorded is as strong as the axes say. On the orange line nothing is left. Dots show how strong "
+            "recorded covariates are.",
+        )
+
+
 DRAWINGS: dict[str, Callable[[ComparisonResults], Iterator[Drawing]]] = {
     "balance": _draw_balance,
     "preference": _draw_preference,
     "contrasts": _draw_contrasts,
+    "bounds": _draw_bounds,
+    "policy_curve": _draw_policy,
+    "benefit_calibration": _draw_benefit,
 }
 """What draws the figures of a table, by the name of the table."""

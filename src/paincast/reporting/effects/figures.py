@@ -111,3 +111,106 @@ def plot_contrasts(contrasts: pd.DataFrame, basis: str) -> Axes:
     reach = 115.0 * float(np.abs(rows[["lower", "upper"]].to_numpy()).max())
     ax.set(xlim=(-reach, reach), ylim=(-0.6, len(rows) - 0.4), xlabel="More patients of every 100 with the outcome")
     return finish_axes(ax, basis, "", rows=True)
+
+
+def plot_policy(curve: pd.DataFrame, basis: str) -> Axes:
+    """Draw the policy curve: what it is worth to give another strategy to those who gain most, by their share.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        ``share, estimate, lower, upper, at_random``.
+    basis : str
+        Basis of the cohort.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = make_axes(WIDTH, 4.2)
+    shares = 100 * curve["share"]
+    ax.fill_between(shares, 100 * curve["lower"], 100 * curve["upper"], color=BLUE, alpha=0.15, linewidth=0)
+    ax.plot(shares, 100 * curve["estimate"], color=BLUE, linewidth=2, label="those who gain most first, 95 % interval")
+    ax.plot(shares, 100 * curve["at_random"], color=INK, linewidth=1, linestyle=DASHED, label="drawn at random")
+    ax.set(xlim=(0, 100), xlabel="Patients of 100 who get another strategy than the reference")
+    ax.set_ylabel("Patients of 100 with the outcome")
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=FONT - 1.5)
+    return finish_axes(ax, basis, "")
+
+
+def plot_benefit(calibration: pd.DataFrame, basis: str) -> Axes:
+    """Draw observed against predicted benefit of one strategy, in groups of similar predictions.
+
+    Parameters
+    ----------
+    calibration : DataFrame
+        ``predicted, estimate, lower, upper`` of each group.
+    basis : str
+        Basis of the cohort.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = make_axes(WIDTH, 4.6)
+    points = 100 * calibration[["predicted", "estimate", "lower", "upper"]]
+    low, high = float(points.min(axis=None)) - 2.0, float(points.max(axis=None)) + 2.0
+    ax.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=DASHED, label="predicted = observed")
+    ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
+    reach = [points["estimate"] - points["lower"], points["upper"] - points["estimate"]]
+    style: dict[str, Any] = {
+        "fmt": "o",
+        "color": BLUE,
+        "markersize": 6,
+        "label": "a fifth of the patients, 95 % interval",
+    }
+    ax.errorbar(points["predicted"], points["estimate"], yerr=reach, **style)
+    ax.set(xlim=(low, high), ylim=(low, high), xlabel="Predicted: more patients of every 100 with the outcome")
+    ax.set_ylabel("Observed, of every 100")
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=FONT - 1.5)
+    return finish_axes(ax, basis, "")
+
+
+def plot_bounds(bounds: pd.Series, strengths: pd.DataFrame, basis: str) -> Axes:
+    """Draw how far a hidden confounder could move a contrast towards zero, by its strength on outcome and choice.
+
+    The bias is that of :func:`paincast.effects.bounds.compute_bounds`, a multiple of
+    sqrt(outcome_r2 x strategy_r2 / (1 - strategy_r2)).
+
+    Parameters
+    ----------
+    bounds : Series
+        ``outcome_r2, strategy_r2, estimate, upper_bound`` of a contrast.
+    strengths : DataFrame
+        ``covariate, outcome_r2, strategy_r2`` of covariates named for reading, as a measure.
+    basis : str
+        Basis of the cohort.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+
+    def weigh(outcome_r2: Any, strategy_r2: Any) -> Any:
+        return np.sqrt(outcome_r2 * strategy_r2 / (1.0 - strategy_r2))
+
+    ax = make_axes(WIDTH, 4.8)
+    scale = (bounds["upper_bound"] - bounds["estimate"]) / weigh(bounds["outcome_r2"], bounds["strategy_r2"])
+    reach = 1.3 * max(bounds["outcome_r2"], bounds["strategy_r2"], *strengths[["outcome_r2", "strategy_r2"]].max())
+    choice, outcome = np.meshgrid(*2 * [np.linspace(0.0, reach, 80)])
+    towards = -1.0 if bounds["estimate"] > 0.0 else 1.0
+    moved = 100 * (bounds["estimate"] + towards * scale * weigh(outcome, choice))
+    lines = ax.contour(choice, outcome, moved, levels=8, colors=BLUE, linewidths=0.9)
+    ax.clabel(lines, fmt="%.1f", fontsize=FONT - 2)
+    if moved.min() < 0.0 < moved.max():
+        ax.contour(choice, outcome, moved, levels=[0.0], colors=ORANGE, linewidths=2.2)
+    ax.plot(bounds["strategy_r2"], bounds["outcome_r2"], "D", color=ORANGE, markersize=8, label="stated in the trial")
+    ax.plot(
+        strengths["strategy_r2"], strengths["outcome_r2"], "o", color=INK, markersize=5, label="a covariate left out"
+    )
+    for row in strengths.nlargest(2, ["outcome_r2", "strategy_r2"]).to_dict("records"):
+        place = (row["strategy_r2"], row["outcome_r2"])
+        ax.annotate(row["covariate"], place, xytext=(6, 4), textcoords="offset points", fontsize=FONT - 2, color=INK)
+    ax.set(xlabel="Share of the choice that the confounder explains", ylabel="Share of the outcome that it explains")
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=FONT - 1.5)
+    return finish_axes(ax, basis, "")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from paincast.cohort.tables import DIGEST_LENGTH, Cohort, digest_rows
@@ -17,6 +19,14 @@ from paincast.disclosure.rounding import FEW_DIGITS, round_count, round_digits, 
 from paincast.effects import Comparison, TargetTrial, compare_techniques
 from paincast.effects.arms import compute_flow
 from paincast.effects.average import compute_observed
+from paincast.effects.benefit import (
+    compute_benefit_calibration,
+    compute_benefit_concordance,
+    compute_benefit_slope,
+)
+from paincast.effects.bounds import benchmark_strengths, compute_bounds, compute_e_values, find_owner
+from paincast.effects.individual import estimate_individual_contrasts
+from paincast.effects.policy import compute_policy_curve, compute_policy_value
 from paincast.effects.trial import describe_protocol
 from paincast.errors import RefusalError
 from paincast.evidence import evidence_version
@@ -26,14 +36,61 @@ from paincast.version import list_software
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy")
 
+MOST_BENCHMARKS = 5
+"""Covariates whose strength as a confounder is measured, beside which that of a hidden one can be read."""
+
 BASELINE_DIGITS = 3
 """Significant digits of the mean and standard deviation of a covariate of real patients."""
 
-ESTIMATES: Mapping[str, Callable[[Comparison], pd.DataFrame]] = MappingProxyType(
+
+class Estimation:
+    """What estimates are made of, of a comparison whose diagnostics passed.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The comparison; its analysis is refused if a diagnostic failed.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        self.arms, self.nuisance = comparison.analysis.arms, comparison.analysis.nuisance
+
+    @cached_property
+    def individual(self) -> npt.NDArray[np.float64]:
+        """Individual contrasts, shape (n, k)."""
+        return estimate_individual_contrasts(self.arms, self.nuisance)
+
+    @property
+    def imbalanced(self) -> list[str]:
+        """The covariates that differ most between the strategies as treated."""
+        balance = self.comparison.balance
+        size = balance["unweighted"].abs().groupby(balance["column"].map(find_owner), sort=False).max()
+        return size.nlargest(MOST_BENCHMARKS).index.tolist()
+
+
+def _gather_metrics(estimation: Estimation) -> pd.DataFrame:
+    slope = compute_benefit_slope(estimation.arms, estimation.nuisance, estimation.individual)
+    return pd.concat([slope, compute_benefit_concordance(estimation.arms, estimation.individual)], ignore_index=True)
+
+
+def _bound(estimation: Estimation) -> pd.DataFrame:
+    trial = estimation.comparison.trial
+    return compute_bounds(estimation.arms, estimation.nuisance, trial.outcome_r2, trial.strategy_r2)
+
+
+ESTIMATES: Mapping[str, Callable[[Estimation], pd.DataFrame]] = MappingProxyType(
     {
-        "observed": lambda comparison: compute_observed(comparison.analysis.arms),
-        "risks": lambda comparison: comparison.risks,
-        "contrasts": lambda comparison: comparison.contrasts,
+        "observed": lambda made: compute_observed(made.arms),
+        "risks": lambda made: made.comparison.risks,
+        "contrasts": lambda made: made.comparison.contrasts,
+        "bounds": _bound,
+        "e_values": lambda made: compute_e_values(made.arms, made.nuisance),
+        "strengths": lambda made: benchmark_strengths(made.arms, made.nuisance, made.imbalanced),
+        "benefit_calibration": lambda made: compute_benefit_calibration(made.arms, made.nuisance, made.individual),
+        "benefit_metrics": _gather_metrics,
+        "policy": lambda made: compute_policy_value(made.arms, made.nuisance, made.individual),
+        "policy_curve": lambda made: compute_policy_curve(made.arms, made.nuisance, made.individual),
     }
 )
 """Tables that hold outcomes by strategy, by name: made only if every diagnostic passed."""
@@ -155,9 +212,10 @@ def gather_results(
         comparison = compare_techniques(trial, cohort, rng)
         tables |= _list_blinded(comparison)
         progress.advance()
+        estimation = Estimation(comparison)
         for name, estimate in ESTIMATES.items():
             progress.describe(name.replace("_", " "))
-            tables[name] = estimate(comparison)
+            tables[name] = estimate(estimation)
             progress.advance()
     except RefusalError as error:
         refusal = error
@@ -200,7 +258,7 @@ def _round_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
     elif name == "observed":
         shares = [round_share(share, n) for share, n in zip(table["share"], table["n_known"], strict=True)]
         table = table.assign(share=shares)
-    elif name in ("diagnostics", "balance"):
+    elif name in ("diagnostics", "balance", "policy_curve"):
         table = table.round(FEW_DIGITS)
     else:
         table = round_measured(table)

@@ -177,20 +177,59 @@ def show_results(results: ComparisonResults) -> Section:
 
 
 def show_sensitivity(results: ComparisonResults) -> Section:
-    """Show negative controls."""
+    """Show how far hidden confounding could move the answer, and the negative controls."""
+    title, shown, numbers = "Sensitivity", {}, None
+    text = "Without a result there is nothing that hidden confounding could move."
     items = []
-    shown = {}
+    if "bounds" in results.tables:
+        first = results.tables["bounds"].iloc[0]
+        text = (
+            f"How much would it take to change the answer? The trial file states the strength of a confounder that "
+            f"nobody recorded: it explains {first['outcome_r2']:.0%} of what is left of the outcome and "
+            f"{first['strategy_r2']:.0%} of what is left of the choice."
+        )
+        items = [
+            "Bounds: the difference that such a confounder could leave, in the worst direction (Chernozhukov 2022, "
+            "doi:10.3386/w30302).",
+            "Robustness value: the strength, the same on both, at which nothing is left of the difference; in "
+            "brackets, at which its interval holds zero. E-value: the same as a risk ratio (VanderWeele 2017, "
+            "doi:10.7326/M16-2607).",
+            "The covariates that differ most between the strategies are a measure: is a confounder likely that is as "
+            "strong as these, beside all of them?",
+        ]
+        shown |= {"Hidden confounding of the stated strength": tables.tabulate_bounds(results)}
+        shown |= {"How strong recorded covariates are": tables.tabulate_strengths(results)}
+        numbers = results.tables["bounds"]
     if "negative_controls" in results.tables:
         items.append("Negative controls are outcomes that no strategy can affect: a difference in one is confounding.")
         shown["Negative controls"] = tables.tabulate_controls(results)
     else:
         items.append("No negative control is declared in the trial.")
     return Section(
-        name="sensitivity",
-        title="Sensitivity",
-        text="How much would it take to change the answer?",
-        items=items,
-        tables=shown,
+        name="sensitivity", title=title, text=text, items=items, tables=shown, numbers=numbers, layout="tall"
+    )
+
+
+def show_patients(results: ComparisonResults) -> Section:
+    """Show whether the difference depends on the patient, and what choosing by the patient would be worth."""
+    name, title = "patients", "Differences between patients"
+    if "policy" not in results.tables:
+        return Section(name=name, title=title, text="Not computed, because the comparison was refused.")
+    return Section(
+        name=name,
+        title=title,
+        text="Does the difference depend on the patient, and would choosing by the patient be worth it? Individual "
+        "differences are predicted for patients the models have not seen, and judged on these.",
+        items=[
+            "A slope whose interval holds 0 means that the predictions are not shown to tell patients apart.",
+            "The policy gives each patient the strategy with the larger predicted chance of the outcome. "
+            "Complications, cost and wishes are not in it.",
+        ],
+        tables={
+            "What policies are worth": tables.tabulate_policy(results),
+            "Predicted and observed benefit": tables.tabulate_benefit(results),
+        },
+        numbers=results.tables["policy_curve"],
         layout="tall",
     )
 
@@ -253,6 +292,7 @@ SECTIONS: tuple[Show, ...] = (
     show_assumptions,
     show_results,
     show_sensitivity,
+    show_patients,
     show_limits,
     show_reproduction,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from paincast.effects.average import ATE
+from paincast.effects.bounds import find_owner
 from paincast.reporting.effects.results import ComparisonResults
 from paincast.reporting.effects.words import format_count, format_difference, format_interval, name_strategy
 
@@ -15,8 +16,9 @@ Row = Mapping[Hashable, Any]
 
 
 def name_column(results: ComparisonResults, column: str) -> str:
-    """Name an encoded covariate: its column, and its category or that it is missing."""
-    name, _, category = column.partition("=")
+    """Name an encoded covariate: its column, and its category, its fifth or that it is missing."""
+    name = find_owner(column)
+    category = column.removeprefix(name).lstrip("=, ")
     label = "site" if name == "site_id" else results.contract.label(name)
     return f"{label}: {category.replace('_', ' ')}" if category else label
 
@@ -126,5 +128,81 @@ def tabulate_controls(results: ComparisonResults) -> pd.DataFrame:
             "Against": [name_strategy(row["reference"]) for row in rows],
             "Of every 100 patients": [format_difference(row["estimate"]) for row in rows],
             "95 % interval": [format_interval(row) for row in rows],
+        }
+    )
+
+
+def tabulate_policy(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate what policies are worth, of every 100 patients, and the advantage of the individual one."""
+    rows = results.tables["policy"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "Policy": [row["policy"] + (f", against {row['against']}" if row["against"] else "") for row in rows],
+            "Patients of 100 with the outcome": [
+                format_difference(row["estimate"]) if row["against"] else f"{100 * row['estimate']:.1f}" for row in rows
+            ],
+            "95 % interval": [
+                format_interval(row) if row["against"] else f"{100 * row['lower']:.1f} to {100 * row['upper']:.1f}"
+                for row in rows
+            ],
+        }
+    )
+
+
+METRICS = {
+    "benefit_in_the_large": "observed less predicted benefit, mean",
+    "benefit_slope": "slope of observed on predicted benefit (1 is best)",
+    "c_for_benefit": "C-for-benefit (0.5 is chance)",
+}
+
+
+def tabulate_benefit(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate how well predicted benefit agrees with observed benefit."""
+    rows = results.tables["benefit_metrics"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Against": [name_strategy(row["reference"]) for row in rows],
+            "Measure": [METRICS[row["metric"]] for row in rows],
+            "Estimate": [f"{row['estimate']:.2f}" for row in rows],
+            "95 % interval": [f"{row['lower']:.2f} to {row['upper']:.2f}" for row in rows],
+        }
+    )
+
+
+def tabulate_bounds(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate how far a hidden confounder of the stated strength could move each contrast."""
+    rows = results.tables["bounds"].to_dict("records")
+    values = {row["strategy"]: row for row in results.tables["e_values"].to_dict("records")}
+    return pd.DataFrame(
+        {
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Against": [name_strategy(row["reference"]) for row in rows],
+            "Difference between": [_format_ends(row, "lower_bound", "upper_bound") for row in rows],
+            "With chance, 95 %": [_format_ends(row, "lower", "upper") for row in rows],
+            "Robustness value": [_format_pair(row, "robustness_value") for row in rows],
+            "E-value": [_format_pair(values[row["strategy"]], "e_value") for row in rows],
+        }
+    )
+
+
+def _format_ends(row: Row, lower: str, upper: str) -> str:
+    return f"{format_difference(row[lower])} and {format_difference(row[upper])}"
+
+
+def _format_pair(row: Row, name: str) -> str:
+    return f"{row[name]:.2f} (interval {row[f'{name}_of_interval']:.2f})"
+
+
+def tabulate_strengths(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate how strong the covariates are that differ most, as a confounder that is left out would be."""
+    rows = results.tables["strengths"].to_dict("records")
+    return pd.DataFrame(
+        {
+            "Covariate": [name_column(results, row["covariate"]) for row in rows],
+            "Strategy": [name_strategy(row["strategy"]) for row in rows],
+            "Share of the outcome": [f"{row['outcome_r2']:.3f}" for row in rows],
+            "Share of the choice": [f"{row['strategy_r2']:.3f}" for row in rows],
+            "Without it, of every 100": [format_difference(row["change"]) for row in rows],
         }
     )

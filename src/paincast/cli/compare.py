@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paincast.cli.printing import echo, print_table
 from paincast.cli.registry import tracking_uri_option
+from paincast.cli.terminal.printing import echo, print_table
 from paincast.environment import hide_values
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def compare(
     """  # noqa: D301
     import numpy as np
 
-    from paincast.cli.progress import show_progress
+    from paincast.cli.terminal.progress import show_progress
     from paincast.effects import read_trial
     from paincast.effects.trial import find_trial
     from paincast.reporting.effects.drawing import draw_results
