@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,10 @@ from hypothesis import settings
 from paincast.cli.data import REAL_DATA
 from paincast.cohort.registry.data_sets import locate_data_set
 from paincast.settings import MODEL_KINDS, CalibrationSettings, ModelSettings, TrainingSettings, UncertaintySettings
+
+if TYPE_CHECKING:
+    from paincast.cohort.tables import Cohort
+    from paincast.reporting.effects.results import ComparisonResults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -129,6 +133,30 @@ def real_data() -> Path:
     if os.environ.get("PAINCAST_REQUIRE_REAL") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def registry() -> Cohort:
+    """A simulated registry in which techniques can be compared."""
+    import compared
+
+    return compared.simulate_registry()
+
+
+@pytest.fixture(scope="session")
+def answered(registry: Cohort) -> ComparisonResults:
+    """A comparison whose diagnostics pass."""
+    import compared
+
+    return compared.gather(registry)
+
+
+@pytest.fixture(scope="session")
+def refused(registry: Cohort) -> ComparisonResults:
+    """A comparison refused for want of overlap."""
+    import compared
+
+    return compared.gather(compared.part_by_pain(registry))
 
 
 class CountedSteps:
