@@ -109,7 +109,7 @@ def _draw_contrasts(results: ComparisonResults) -> Iterator[Drawing]:
 
 def _draw_policy(results: ComparisonResults) -> Iterator[Drawing]:
     curve = results.tables["policy_curve"]
-    best = curve.loc[curve["estimate"].idxmax()]
+    best = curve.iloc[int(curve["estimate"].to_numpy().argmax())]
     yield Drawing(
         name="policy_curve",
         section="patients",

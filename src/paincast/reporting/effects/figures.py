@@ -154,7 +154,7 @@ def plot_benefit(calibration: pd.DataFrame, basis: str) -> Axes:
     """
     ax = make_axes(WIDTH, 4.6)
     points = 100 * calibration[["predicted", "estimate", "lower", "upper"]]
-    low, high = float(points.min(axis=None)) - 2.0, float(points.max(axis=None)) + 2.0
+    low, high = float(points.to_numpy(float).min()) - 2.0, float(points.to_numpy(float).max()) + 2.0
     ax.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=DASHED, label="predicted = observed")
     ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     reach = [points["estimate"] - points["lower"], points["upper"] - points["estimate"]]

@@ -55,7 +55,7 @@ def write_comparison(results: ComparisonResults, drawings: Sequence[Drawing]) ->
         "Trial": results.origin.trial_name,
         "Cohort": results.origin.cohort_name,
         "Basis": f"{results.basis}, {results.n_real:,} real episodes",
-        "Analysed": f"{format_count(results.n_analysed, results.basis)} episodes",
+        "Eligible": f"{format_count(results.n_eligible, results.basis)} episodes",
         "Verdict": results.verdict,
         "Use": RESEARCH_MARK,
     }
@@ -88,7 +88,7 @@ def format_result(results: ComparisonResults) -> str:
         "reference": trial.reference.name,
         "outcome": trial.outcome.name,
         "month": trial.month,
-        "n": results.n_analysed,
+        "n": results.n_eligible,
         "diagnostics": _list_rows(results, "diagnostics") or [],
         "contrasts": _list_rows(results, "contrasts"),
         "risks": _list_rows(results, "risks"),

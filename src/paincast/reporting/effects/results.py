@@ -175,8 +175,8 @@ class ComparisonResults:
         return () if diagnostics is None else tuple(diagnostics.loc[~diagnostics["passed"], "diagnostic"])
 
     @property
-    def n_analysed(self) -> int:
-        """Episodes analysed; about, if the patients are real."""
+    def n_eligible(self) -> int:
+        """Episodes that are eligible, whether the outcome is known or not; about, if the patients are real."""
         return int(self.tables["flow"].iloc[-2][[one.name for one in self.trial.strategies]].sum())
 
 

@@ -21,7 +21,8 @@ Show = Callable[[ComparisonResults], Section]
 def show_summary(results: ComparisonResults) -> Section:
     """Say first what was found, or that nothing may be said."""
     first, *rest = describe_result(results)
-    n = format_count(results.n_analysed, results.basis)
+    n = format_count(results.n_eligible, results.basis)
+    made = "Estimated" if results.refusal is None else "It would have been estimated"
     return Section(
         name="summary",
         title="In short",
@@ -30,9 +31,9 @@ def show_summary(results: ComparisonResults) -> Section:
         items=[
             *rest,
             f"The outcome: {describe_outcome(results)}.",
-            f"An observational study of {n} patients of {results.origin.cohort_name} that emulates a randomised trial. "
-            "Patients were not allocated at random: the difference is causal only under the assumptions below.",
-            "Estimated by cross-fitted augmented inverse probability weighting, with loss to follow-up weighted and "
+            f"An observational study of {n} eligible patients of {results.origin.cohort_name} that emulates a "
+            "randomised trial. Patients were not allocated at random: a difference is causal only under the assumptions below.",
+            f"{made} by cross-fitted augmented inverse probability weighting, with loss to follow-up weighted and "
             "intervals clustered by patient and site.",
             f"{RESEARCH_MARK.capitalize()}. A difference between groups does not say which technique is better for one "
             "patient.",
@@ -178,7 +179,8 @@ def show_results(results: ComparisonResults) -> Section:
 
 def show_sensitivity(results: ComparisonResults) -> Section:
     """Show how far hidden confounding could move the answer, and the negative controls."""
-    title, shown, numbers = "Sensitivity", {}, None
+    title, numbers = "Sensitivity", None
+    shown: dict[str, pd.DataFrame] = {}
     text = "Without a result there is nothing that hidden confounding could move."
     items = []
     if "bounds" in results.tables:

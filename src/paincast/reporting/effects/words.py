@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from paincast.disclosure.rounding import FEW
 from paincast.effects.average import ATE
 from paincast.reporting.effects.results import ComparisonResults
 
@@ -93,7 +94,7 @@ def format_count(n: int, basis: str) -> str:
 
     Examples
     --------
-    >>> format_count(4987, "synthetic"), format_count(4985, "real")
-    ('4,987', 'about 4,985')
+    >>> format_count(4987, "synthetic"), format_count(4985, "real"), format_count(0, "real")
+    ('4,987', 'about 4,985', 'fewer than 5')
     """
-    return f"{n:,}" if basis == "synthetic" else f"about {n:,}"
+    return f"{n:,}" if basis == "synthetic" else f"about {n:,}" if n else FEW
