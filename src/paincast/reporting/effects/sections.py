@@ -32,8 +32,8 @@ def show_summary(results: ComparisonResults) -> Section:
             *rest,
             f"The outcome: {describe_outcome(results)}.",
             f"An observational study of {n} eligible patients of {results.origin.cohort_name} that emulates a "
-            "randomised trial. Patients were not allocated at random: a difference is causal only under the assumptions "
-            "below.",
+            "randomised trial. Patients were not allocated at random: a difference is causal only under the "
+            "assumptions below.",
             f"{made} by cross-fitted augmented inverse probability weighting, with loss to follow-up weighted and "
             "intervals clustered by patient and site.",
             f"{RESEARCH_MARK.capitalize()}. A difference between groups does not say which technique is better for one "
