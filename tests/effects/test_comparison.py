@@ -80,7 +80,7 @@ def test_nothing_is_seen_before_the_diagnostics_pass(trial: TargetTrial, simulat
         assert each.unblinded is None
         assert "estimate" not in repr(each)
         frames = [value for value in vars(each).values() if isinstance(value, pd.DataFrame)]
-        assert len(frames) == 4
+        assert len(frames) == 5
         assert [frame for frame in frames if {"estimate", "outcome"} & {*frame.columns}] == []
 
 

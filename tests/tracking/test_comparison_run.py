@@ -12,7 +12,7 @@ from paincast.errors import OutputError
 from paincast.settings import TrackingSettings
 from paincast.tracking import ComparisonRun, DatasetSummary, log_comparison, resolve_store
 from paincast.tracking.describe import LONGEST_DESCRIPTION, describe_comparison
-from paincast.tracking.log_comparison import name_metric
+from paincast.tracking.log_comparisons import name_metric
 
 RUN = ComparisonRun(
     name="one against other",
