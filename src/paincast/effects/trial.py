@@ -192,7 +192,7 @@ def read_trial(path: str | Path, contract: Contract = BUILT_IN) -> TargetTrial:
         covariates=covariates,
         unmeasured=top["unmeasured"].texts() if "unmeasured" in top else (),
         negative_controls=_read_controls(top, covariates, contract),
-        **{name: node.number(above=0.0, at_most=1.0) for name, node in sensitivity.items()},
+        **{name: node.number(above=0.0, at_most=0.99) for name, node in sensitivity.items()},
     )
 
 
