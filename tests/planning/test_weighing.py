@@ -127,10 +127,15 @@ class Compared:
     def __init__(self, outcome: str, *, passed: bool) -> None:
         names = ("joint", "ablation")
         strategies = [
-            SimpleNamespace(name=name, technique=technique) for name, technique in zip(names, OPTIONS, strict=False)
+            SimpleNamespace(name=name, technique=technique, approaches=())
+            for name, technique in zip(names, OPTIONS, strict=False)
         ]
         self.trial = SimpleNamespace(
-            outcome=SimpleNamespace(name=outcome), strategies=strategies, month=6.0, question="which"
+            outcome=SimpleNamespace(name=outcome),
+            strategies=strategies,
+            month=6.0,
+            question="which",
+            indications=("knee_osteoarthritis",),
         )
         self.basis, self.passed = "real", passed
 
@@ -148,6 +153,52 @@ def test_a_comparison_of_effects_is_read() -> None:
     assert contrast.figures["relief"]["joint_injection"].value == 0.0
     assert "preference score" in read_contrast(Compared("pain_response", passed=False)).refusal
     assert not read_contrast(Compared("satisfaction", passed=True)).figures
+
+
+RESULT: dict[str, Any] = {
+    "format": 1,
+    "verdict": "answered",
+    "question": "which",
+    "strategies": [
+        {"name": "joint", "technique": "joint_injection", "approaches": []},
+        {"name": "ablation", "technique": "genicular_rfa", "approaches": []},
+    ],
+    "indications": ["knee_osteoarthritis"],
+    "reference": "joint",
+    "outcome": "pain_response",
+    "month": 6.0,
+    "basis": "real",
+    "n": 4000,
+    "cohort": "ours",
+    "contrasts": [
+        {"strategy": "ablation", "population": "all analysed patients", "estimate": 0.2, "lower": 0.1, "upper": 0.3},
+        {"strategy": "ablation", "population": "patients in equipoise", "estimate": 0.9, "lower": 0.8, "upper": 1.0},
+    ],
+}
+
+
+def test_the_result_of_paincast_compare_is_read() -> None:
+    contrast = read_contrast(RESULT)
+    assert contrast.figures["relief"]["genicular_rfa"].value == 0.2
+    assert contrast.hold_for("knee_osteoarthritis").figures == contrast.figures
+    other = contrast.hold_for("lumbar_facet")
+    assert not other.figures
+    assert "knee_osteoarthritis" in other.refusal
+
+
+def test_a_refused_comparison_or_one_of_approaches_orders_nothing() -> None:
+    refused = read_contrast({**RESULT, "verdict": "refused", "contrasts": None, "refusal": {"message": "no overlap"}})
+    assert not refused.figures
+    assert "no overlap" in refused.refusal
+    by_approach = [{**one, "approaches": ["caudal"]} for one in RESULT["strategies"]]
+    assert not read_contrast({**RESULT, "strategies": by_approach}).figures
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"contrasts": None}, {"strategies": [7]}, {"reference": "nobody"}])
+def test_a_broken_result_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_contrast({**RESULT, **change})
+    assert refused.value.code == "PC-PLANNING-10"
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def plan(
     )
     ordered: Preferences | None = None
     if weights is not None:
+        contrast = contrast.hold_for(facts.get("indication") or "")
         figures = {**_gather_figures(techniques, known_prices), "recovery": weights.recovery, **contrast.figures}
         ordered = order_options(tuple(indicated), figures, weights, dict.fromkeys(BY_CONTRAST, contrast.refusal))
     indication = facts.get("indication") or ""

@@ -19,7 +19,7 @@ from paincast.planning.preferences import BY_CONTRAST, SCALES, Scale, Weights
 from paincast.schema import TECHNIQUES
 
 RECOVERY_KEYS = ("days", "lower", "upper", "source", "year")
-CONTRAST_KEYS = ("reference", "month", "passed", "because", "basis", "n", "source", "contrasts")
+CONTRAST_KEYS = ("reference", "indications", "month", "passed", "because", "basis", "n", "source", "contrasts")
 COMPONENT_OF: Mapping[str, str] = MappingProxyType(
     {
         "pain_response": "relief",
@@ -30,7 +30,11 @@ COMPONENT_OF: Mapping[str, str] = MappingProxyType(
 )
 """Component that a contrast of an outcome is of."""
 
+RESULT_FORMAT = 1
+"""Format of ``comparison.json``."""
+
 WHOLE_POPULATION = "all analysed patients"
+ONLY_APPROACHES = "a comparison of approaches says nothing of techniques as a whole"
 NO_CONTRAST = (
     "a prognosis never orders options: it enters only through a comparison of the techniques whose diagnostics passed"
 )
@@ -46,10 +50,19 @@ class Contrast:
         By component and technique; the reference is 0.
     refusal : str
         Why there is none.
+    indications : tuple of str
+        Indications of the patients who were compared; empty if they are not told.
     """
 
     figures: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     refusal: str = ""
+    indications: tuple[str, ...] = ()
+
+    def hold_for(self, indication: str) -> Contrast:
+        """Return what the contrast says of patients with an indication: nothing if others were compared."""
+        if not self.indications or indication in self.indications:
+            return self
+        return Contrast(refusal=f"the comparison is of patients with {', '.join(self.indications)}")
 
 
 def read_weights(source: object) -> Weights:
@@ -116,10 +129,11 @@ def read_contrast(comparison: object) -> Contrast:
     Parameters
     ----------
     comparison : mapping, str, Path, object or None
-        Plain data or a JSON file: ``reference``, ``passed`` (with ``because`` if it is false), and ``contrasts``, by
-        technique and component the estimate with the ends of its interval; ``month``, ``basis``, ``n`` and ``source``
-        are shown. Or the comparison of ``paincast.effects``: an object with ``trial`` and ``contrasts``, which are
-        refused if a diagnostic failed.
+        ``comparison.json`` of ``paincast compare``. Or plain data, or a JSON file of them: ``reference``, ``passed``
+        (with ``because`` if it is false), and ``contrasts``, by technique and component the estimate with the ends of
+        its interval; ``indications`` of those who were compared; ``month``, ``basis``, ``n`` and ``source`` are shown.
+        Or the comparison of ``paincast.effects``: an object with ``trial`` and ``contrasts``, which are refused if a
+        diagnostic failed.
 
     Returns
     -------
@@ -143,15 +157,49 @@ def read_contrast(comparison: object) -> Contrast:
     if comparison is None:
         return Contrast(refusal=NO_CONTRAST)
     if isinstance(comparison, (str, os.PathLike)):
-        return _read_plain(read_json(Path(comparison)))
+        comparison = read_json(Path(comparison))
     if isinstance(comparison, Mapping):
-        return _read_plain(comparison)
+        return _read_result(comparison) if "verdict" in comparison else _read_plain(comparison)
     if hasattr(comparison, "trial") and hasattr(type(comparison), "contrasts"):
         return _read_object(comparison)
     raise SettingsError(
         "comparison: give the result of a comparison, or a mapping or JSON file of it (docs/plan.md)",
         code="PC-PLANNING-06",
     )
+
+
+def _read_result(content: Mapping[str, Any]) -> Contrast:
+    """Read ``comparison.json`` of ``paincast compare``."""
+    try:
+        if content["format"] != RESULT_FORMAT:
+            raise ValueError
+        if content["verdict"] != "answered":
+            return Contrast(refusal=f"the comparison was refused: {content['refusal']['message']}")
+        strategies = {one["name"]: one for one in content["strategies"]}
+        if any(one["approaches"] for one in strategies.values()):
+            return Contrast(refusal=ONLY_APPROACHES)
+        component = COMPONENT_OF.get(content["outcome"])
+        if component is None:
+            return Contrast(refusal=f"a comparison of {content['outcome']} is of no component of the preferences")
+        rows = [row for row in content["contrasts"] if row["population"] == WHOLE_POPULATION]
+        plain = {
+            "reference": strategies[content["reference"]]["technique"],
+            "passed": True,
+            "contrasts": {
+                strategies[row["strategy"]]["technique"]: {
+                    component: [row[name] for name in ("estimate", "lower", "upper")]
+                }
+                for row in rows
+            },
+            "source": f"{content['question']} (paincast compare, {content['cohort']})",
+            **{name: content[name] for name in ("month", "basis", "n", "indications")},
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"comparison: it is not the comparison.json that 'paincast compare' writes in format {RESULT_FORMAT}",
+            code="PC-PLANNING-10",
+        ) from error
+    return _read_plain(plain)
 
 
 def _read_plain(content: Mapping[str, Any]) -> Contrast:
@@ -181,7 +229,7 @@ def _read_plain(content: Mapping[str, Any]) -> Contrast:
         for name, ends in components.items() if isinstance(components, Mapping) else ():
             of = figures.setdefault(name, {reference: _contrast(name, (0.0, 0.0, 0.0), reference, told)})
             of[technique] = _contrast(name, ends, reference, told)
-    return Contrast(figures=figures, refusal=NO_CONTRAST)
+    return Contrast(figures=figures, refusal=NO_CONTRAST, indications=tuple(content.get("indications", ())))
 
 
 def _contrast(name: str, ends: Any, reference: str, told: Mapping[str, Any]) -> Figure:
@@ -214,6 +262,8 @@ def _read_object(comparison: Any) -> Contrast:
         table = comparison.contrasts
     except RefusalError as refusal:
         return Contrast(refusal=str(refusal))
+    if any(strategy.approaches for strategy in trial.strategies):
+        return Contrast(refusal=ONLY_APPROACHES)
     techniques = {strategy.name: strategy.technique for strategy in trial.strategies}
     rows = table[table["population"] == WHOLE_POPULATION].to_dict("records")
     contrasts = {
@@ -223,6 +273,7 @@ def _read_object(comparison: Any) -> Contrast:
     return _read_plain(
         {
             "reference": techniques[trial.strategies[0].name],
+            "indications": trial.indications,
             "passed": True,
             "month": float(trial.month),
             "basis": comparison.basis,
