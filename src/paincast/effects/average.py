@@ -50,9 +50,11 @@ def compute_contrasts(arms: Arms, nuisance: Nuisance, confidence: float = 0.95) 
         named = {"strategy": arms.strategies[place], "reference": arms.strategies[0]}
         difference = nuisance.scores[:, place] - nuisance.scores[:, 0]
         estimate = float(difference.mean())
-        rows.append({**named, "population": ATE, **_summarize(arms, estimate, difference - estimate, confidence)})
+        rows.append(
+            {**named, "population": ATE, **summarize_estimate(arms, estimate, difference - estimate, confidence)}
+        )
         estimate, influence = _weigh_by_overlap(arms, nuisance, place)
-        rows.append({**named, "population": ATO, **_summarize(arms, estimate, influence, confidence)})
+        rows.append({**named, "population": ATO, **summarize_estimate(arms, estimate, influence, confidence)})
     return pd.DataFrame(rows)
 
 
@@ -67,11 +69,31 @@ def compute_risks(arms: Arms, nuisance: Nuisance, confidence: float = 0.95) -> p
     rows = []
     for name, scores in zip(arms.strategies, nuisance.scores.T, strict=True):
         estimate = float(scores.mean())
-        rows.append({"strategy": name, **_summarize(arms, estimate, scores - estimate, confidence)})
+        rows.append({"strategy": name, **summarize_estimate(arms, estimate, scores - estimate, confidence)})
     return pd.DataFrame(rows)
 
 
-def _summarize(arms: Arms, estimate: float, influence: FloatArray, confidence: float) -> dict[str, float]:
+def summarize_estimate(
+    arms: Arms, estimate: float, influence: FloatArray, confidence: float = 0.95
+) -> dict[str, float]:
+    """Give an estimate its standard error, clustered by patient and site, and a normal interval.
+
+    Parameters
+    ----------
+    arms : Arms
+        The analysed episodes.
+    estimate : float
+        The estimate.
+    influence : ndarray of shape (n,)
+        Its influence function, with mean 0.
+    confidence : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    dict
+        ``estimate, standard_error, lower, upper, n``.
+    """
     error = compute_two_way_error(influence / len(influence), arms.patient, arms.site)
     reach = NormalDist().inv_cdf(0.5 + confidence / 2.0) * error
     return {
