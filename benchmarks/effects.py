@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import effects_average
+import effects_individual
 import effects_refusal
 import pandas as pd
 from simulator_cost import describe_machine
@@ -31,6 +32,7 @@ class Claim(NamedTuple):
 CLAIMS: dict[str, Claim] = {
     **{name: Claim(measure, effects_average.summarize) for name, measure in effects_average.CLAIMS.items()},
     **{name: Claim(measure, effects_refusal.summarize) for name, measure in effects_refusal.CLAIMS.items()},
+    **{name: Claim(measure, effects_individual.summarize) for name, measure in effects_individual.CLAIMS.items()},
 }
 
 
