@@ -217,21 +217,26 @@ def find_strength(world: World, arms: Arms) -> tuple[float, float]:
     push = HIDDEN["hidden_choice"] * np.array([world.trial.strategies[0].technique == ROOT_BLOCK, False])
     push[1] = HIDDEN["hidden_choice"] - push[0]
     mass, risk = np.zeros((2, 2, *shift.shape))
+    own = np.zeros((2, len(hidden)))
     for place, probability, share in list_options(world, arms.episodes):
         weight = share[:, None] * np.exp(push[place] * shift)
         mass[place] += weight
+        own[place] += share
         risk[place] += weight * expit(logit(probability)[:, None] + scale * HIDDEN["hidden_response"] * shift)
     risk /= mass
     chosen = mass / mass.sum(axis=0)
-    # Sampling fractions: as many of each strategy are analysed, however often it is chosen.
-    at_own = [np.mean([share_of(chosen[place], hidden)]) for place in (0, 1)]
-    sampled = chosen / np.array(at_own)[:, None, None]
-    return _summarize_strength(sampled, risk)
+    return _summarize_strength(chosen * compute_sampling(own, arms)[:, None, None], risk)
 
 
-def share_of(values: FloatArray, hidden: FloatArray) -> FloatArray:
-    """Interpolate values on the nodes at the factor of each patient."""
-    return np.array([np.interp(at, NODES, row) for at, row in zip(hidden, values, strict=True)])
+def compute_sampling(propensity: FloatArray, arms: Arms) -> FloatArray:
+    """Compute the relative sampling fraction of each strategy, shape (2,): as many of each are analysed.
+
+    Among those who got a strategy the mean of 1 / propensity is 1 / the share of the referred who get it.
+    """
+    counts = np.bincount(arms.strategy)
+    return np.array(
+        [counts[place] * np.mean(1.0 / row[arms.strategy == place]) for place, row in enumerate(propensity)]
+    )
 
 
 def _summarize_strength(sampled: FloatArray, risk: FloatArray) -> tuple[float, float]:
