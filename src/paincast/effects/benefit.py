@@ -94,10 +94,10 @@ def compute_benefit_slope(arms: Arms, nuisance: Nuisance, contrasts: FloatArray)
             {**_name(arms, place), "metric": "benefit_in_the_large"} | summarize_estimate(arms, gap, excess - gap)
         )
         centred = predicted - predicted.mean()
-        variance = float(np.mean(centred**2))
-        slope = float(np.mean(centred * observed)) / variance if variance > 0.0 else float("nan")
+        variance, varies = float(np.mean(centred**2)), bool(np.ptp(predicted) > 0.0)
+        slope = float(np.mean(centred * observed)) / variance if varies else float("nan")
         residual = observed - observed.mean() - slope * centred
-        influence = centred * residual / variance if variance > 0.0 else np.full(len(centred), np.nan)
+        influence = centred * residual / variance if varies else np.full(len(centred), np.nan)
         rows.append({**_name(arms, place), "metric": "benefit_slope"} | summarize_estimate(arms, slope, influence))
     return pd.DataFrame(rows)
 

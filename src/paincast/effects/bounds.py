@@ -17,7 +17,7 @@ from paincast.effects.propensity import fit_propensity
 
 FloatArray = npt.NDArray[np.float64]
 
-_STEPS = 60
+_STEPS = 40
 
 
 class _Sensitivity(NamedTuple):
