@@ -32,7 +32,6 @@ from paincast.simulator import simulate_cohort
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
-SIZES = (2000, 10_000, 20_000)
 FEWEST_KNOWN = 1500
 """Episodes of an arm from which fewer are drawn: below, a trial is refused."""
 
@@ -148,18 +147,28 @@ def _stop(started: float) -> Row:
     return {"seconds": time.process_time() - started}
 
 
+def measure_size(n: int, seed: int) -> Iterator[Row]:
+    """Compare learners on n episodes of the default registry, and on the same patients in the foreign world."""
+    world, arms, truth = draw_arms(n, seed)
+    foreign = make_foreign(world, arms, seed)
+    for name, (drawn, risks) in {"evidence": (arms, truth), "foreign": foreign}.items():
+        for row in measure_learners(drawn, risks, seed, LINEAR | TREE_BASED):
+            yield {"seed": seed, "world": name, "n": n, **row}
+
+
 def measure_individual(seed: int) -> Iterator[Row]:
-    """Error of individual contrasts (PEHE): default registry, and the foreign world at the smaller sizes."""
-    for n in SIZES:
-        world, arms, truth = draw_arms(n, seed)
-        peers = LINEAR | TREE_BASED
-        for row in measure_learners(arms, truth, seed, peers):
-            yield {"seed": seed, "world": "evidence", "n": n, **row}
-        if n == SIZES[-1]:
-            continue
-        foreign, truth = make_foreign(world, arms, seed)
-        for row in measure_learners(foreign, truth, seed, peers):
-            yield {"seed": seed, "world": "foreign", "n": n, **row}
+    """Error of individual contrasts (PEHE), 2,000 episodes: default registry, and the foreign world."""
+    return measure_size(2000, seed)
+
+
+def measure_individual_10000(seed: int) -> Iterator[Row]:
+    """Error of individual contrasts (PEHE), 10,000 episodes: default registry, and the foreign world."""
+    return measure_size(10_000, seed)
+
+
+def measure_individual_20000(seed: int) -> Iterator[Row]:
+    """Error of individual contrasts (PEHE), 20,000 episodes: default registry, and the foreign world."""
+    return measure_size(20_000, seed)
 
 
 def measure_policy(seed: int) -> Iterator[Row]:
@@ -254,6 +263,8 @@ def _summarize_strength(sampled: FloatArray, risk: FloatArray) -> tuple[float, f
 
 CLAIMS: dict[str, Callable[[int], Iterator[Row]]] = {
     "individual": measure_individual,
+    "individual_10000": measure_individual_10000,
+    "individual_20000": measure_individual_20000,
     "policy": measure_policy,
     "hidden": measure_hidden,
 }

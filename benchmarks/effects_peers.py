@@ -58,7 +58,7 @@ def _make_causal_forest() -> Any:
     from econml.dml import CausalForestDML
 
     nuisance = {"model_y": LassoCV(cv=FOLDS), "model_t": LogisticRegression(C=0.1, max_iter=500)}
-    size = {"n_estimators": 200, "min_samples_leaf": 10, "inference": False, "n_jobs": 1}
+    size = {"n_estimators": 100, "min_samples_leaf": 10, "inference": False, "n_jobs": 1}
     return CausalForestDML(**nuisance, **size, discrete_treatment=True, cv=FOLDS, random_state=1)
 
 

@@ -43,7 +43,7 @@ def test_who_gains_is_found(invent_arms: Invent, k: int) -> None:
     for place in range(1, k):
         truth = risks[:, place] - risks[:, 0]
         error = np.sqrt(np.mean((contrasts[:, place] - truth) ** 2))
-        assert error < 0.4 * truth.std()
+        assert error < 0.5 * truth.std()
 
 
 def test_where_nothing_tells_patients_apart_contrasts_are_nearly_the_same(invent_arms: Invent) -> None:
