@@ -111,7 +111,7 @@ def compute_policy_curve(arms: Arms, nuisance: Nuisance, contrasts: FloatArray) 
     -------
     DataFrame
         ``share, threshold, estimate, standard_error, lower, upper, n, at_random``. ``threshold`` is the smallest
-        contrast of those who get another strategy. Each interval is for its share alone.
+        contrast of those who get another strategy, NaN at share 0. Each interval is for its share alone.
 
     References
     ----------
@@ -128,7 +128,7 @@ def compute_policy_curve(arms: Arms, nuisance: Nuisance, contrasts: FloatArray) 
     for share in CURVE_SHARES:
         count = round(share * len(order))
         is_given = rank < count
-        threshold = float(contrasts[order[count - 1], best[order[count - 1]]]) if count else float("inf")
+        threshold = float(contrasts[order[count - 1], best[order[count - 1]]]) if count else float("nan")
         score = nuisance.scores[:, 0] + is_given * gain
         at_random = float((nuisance.scores[:, 0] + share * gain).mean())
         found.append({"share": share, "threshold": threshold, **_average(arms, score), "at_random": at_random})
