@@ -21,6 +21,7 @@ from paincast.effects.bounds import (
 )
 from paincast.effects.nuisance import Nuisance, assign_folds, compute_residuals, fit_nuisance
 from paincast.effects.propensity import fit_propensity
+from paincast.errors import SettingsError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Invent = Callable[..., Arms]
@@ -143,6 +144,14 @@ def test_no_confounder_leaves_the_contrast_and_stronger_ones_widen(invent_arms: 
     assert (strong["upper_bound"] > weak["upper_bound"]).all()
     assert (weak["robustness_value"] == strong["robustness_value"]).all()
     assert len(weak) == k - 1
+
+
+@pytest.mark.parametrize(("outcome_r2", "strategy_r2"), [(-0.1, 0.1), (1.1, 0.1), (0.1, 1.0), (0.1, float("nan"))])
+def test_strengths_are_shares(invent_arms: Invent, outcome_r2: float, strategy_r2: float) -> None:
+    arms = invent_arms(n=300)
+    with pytest.raises(SettingsError) as refused:
+        compute_bounds(arms, fit(arms), outcome_r2, strategy_r2)
+    assert refused.value.code == "PC-EFFECTS-20"
 
 
 def test_at_the_robustness_value_a_bound_is_zero(invent_arms: Invent) -> None:

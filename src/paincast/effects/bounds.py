@@ -14,6 +14,7 @@ from paincast.effects.arms import Arms
 from paincast.effects.average import summarize_estimate
 from paincast.effects.nuisance import SMALLEST, Nuisance, fit_nuisance
 from paincast.effects.propensity import fit_propensity
+from paincast.errors import SettingsError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,6 +77,11 @@ def compute_bounds(
         ``strategy, reference, outcome_r2, strategy_r2, estimate, lower_bound, upper_bound, lower, upper,
         robustness_value, robustness_value_of_interval, n``; ``lower`` and ``upper`` hold the bounds and chance.
 
+    Raises
+    ------
+    SettingsError
+        If a strength is not allowed.
+
     References
     ----------
     .. [1] Chernozhukov V, Cinelli C, Newey W, Sharma A, Syrgkanis V. Long story short: omitted variable bias in causal
@@ -96,6 +102,12 @@ def compute_bounds(
     >>> bounds["lower"] < bounds["lower_bound"] < bounds["estimate"] < bounds["upper_bound"] < bounds["upper"]
     True
     """
+    if not (0.0 <= outcome_r2 <= 1.0 and 0.0 <= strategy_r2 < 1.0):
+        raise SettingsError(
+            f"strength of a hidden confounder: outcome_r2={outcome_r2:g} must be from 0 to 1, and "
+            f"strategy_r2={strategy_r2:g} from 0 to below 1",
+            code="PC-EFFECTS-20",
+        )
     rows = []
     for place in range(1, len(arms.strategies)):
         found = _measure_sensitivity(arms, nuisance, place)
