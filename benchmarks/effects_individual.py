@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,17 +35,33 @@ Row = dict[str, Any]
 FEWEST_KNOWN = 1500
 """Episodes of an arm from which fewer are drawn: below, a trial is refused."""
 
+COMPLETE = {
+    item.name: getattr(OPEN, item.name)
+    for item in fields(OPEN)
+    if item.name
+    in (
+        "visit_missing_share",
+        "loss_share",
+        "loss_mnar",
+        "missing",
+        "missing_other",
+        "missing_at_visits",
+        "data_end_year",
+    )
+}
+"""Settings of a registry that misses nothing."""
+
 OURS, CONSTANT, ORACLE = "paincast", "the same for all", "oracle"
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 HIDDEN = {"hidden_choice": 0.7, "hidden_response": 0.5}
 """Log odds per standard deviation of the hidden factor: of the choice, and of every outcome."""
 
 
-def draw_arms(n: int, seed: int) -> tuple[World, Arms, FloatArray]:
+def draw_arms(n: int, seed: int, **assumptions: Any) -> tuple[World, Arms, FloatArray]:
     """Draw n episodes, half of each strategy, and their true risks under each."""
     half = max(n // 2, FEWEST_KNOWN)
     trial = load_trial("epidural_against_root_block")
-    world = draw_world(trial, seed, dict.fromkeys((EPIDURAL, ROOT_BLOCK), int(half * SPARE)))
+    world = draw_world(trial, seed, dict.fromkeys((EPIDURAL, ROOT_BLOCK), int(half * SPARE)), **assumptions)
     arms = make_arms(trial, world.cohort)
     # A cohort stands in the order of its approaches, so that the first rows of a technique would not be its mix.
     order = np.random.default_rng(seed).permutation(len(arms.strategy))
@@ -149,26 +165,27 @@ def _stop(started: float) -> Row:
 
 
 def measure_size(n: int, seed: int) -> Iterator[Row]:
-    """Compare learners on n episodes of the default registry, and on the same patients in the foreign world."""
-    world, arms, truth = draw_arms(n, seed)
-    foreign = make_foreign(world, arms, seed)
-    for name, (drawn, risks) in {"evidence": (arms, truth), "foreign": foreign}.items():
-        for row in measure_learners(drawn, risks, seed, LINEAR | TREE_BASED):
+    """Compare learners on n episodes: nothing missing or lost, the default registry, and that in the foreign world."""
+    _, *complete = draw_arms(n, seed, **COMPLETE)
+    world, *default = draw_arms(n, seed)
+    drawn = {"nothing missing": complete, "default registry": default, "foreign": make_foreign(world, default[0], seed)}
+    for name, (arms, truth) in drawn.items():
+        for row in measure_learners(arms, truth, seed, LINEAR | TREE_BASED):
             yield {"seed": seed, "world": name, "n": n, **row}
 
 
 def measure_individual(seed: int) -> Iterator[Row]:
-    """Error of individual contrasts (PEHE), 2,000 episodes: default registry, and the foreign world."""
+    """Error of individual contrasts (PEHE) against the truth, 2,000 episodes."""
     return measure_size(2000, seed)
 
 
 def measure_individual_10000(seed: int) -> Iterator[Row]:
-    """Error of individual contrasts (PEHE), 10,000 episodes: default registry, and the foreign world."""
+    """Error of individual contrasts (PEHE) against the truth, 10,000 episodes."""
     return measure_size(10_000, seed)
 
 
 def measure_individual_20000(seed: int) -> Iterator[Row]:
-    """Error of individual contrasts (PEHE), 20,000 episodes: default registry, and the foreign world."""
+    """Error of individual contrasts (PEHE) against the truth, 20,000 episodes."""
     return measure_size(20_000, seed)
 
 
