@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,17 +36,10 @@ FEWEST_KNOWN = 1500
 """Episodes of an arm from which fewer are drawn: below, a trial is refused."""
 
 COMPLETE = {
-    item.name: getattr(OPEN, item.name)
-    for item in fields(OPEN)
-    if item.name
-    in (
-        "visit_missing_share",
-        "loss_share",
-        "loss_mnar",
-        "missing",
-        "missing_other",
-        "missing_at_visits",
-        "data_end_year",
+    name: getattr(OPEN, name)
+    for name in (
+        *("visit_missing_share", "loss_share", "loss_mnar", "data_end_year"),
+        *("missing", "missing_other", "missing_at_visits"),
     )
 }
 """Settings of a registry that misses nothing."""
