@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import effects_average
 import effects_individual
+import effects_published
 import effects_refusal
 import pandas as pd
 from simulator_cost import describe_machine
@@ -33,6 +34,7 @@ CLAIMS: dict[str, Claim] = {
     **{name: Claim(measure, effects_average.summarize) for name, measure in effects_average.CLAIMS.items()},
     **{name: Claim(measure, effects_refusal.summarize) for name, measure in effects_refusal.CLAIMS.items()},
     **{name: Claim(measure, effects_individual.summarize) for name, measure in effects_individual.CLAIMS.items()},
+    **{name: Claim(measure, effects_published.summarize) for name, measure in effects_published.CLAIMS.items()},
 }
 
 
