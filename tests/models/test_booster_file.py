@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import struct
+from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,29 @@ def test_a_booster_of_another_form_is_refused(boosters, change):
     change(document)
     with pytest.raises(ValueError, match="a booster cannot hold these"):
         check_booster(write(document))
+
+
+def list_keys(part: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """List where each key of a document stands; of lists, such as trees, only the first entry is followed."""
+    if isinstance(part, dict):
+        for key, inner in part.items():
+            yield (*place, key)
+            yield from list_keys(inner, (*place, key))
+    elif isinstance(part, list) and part:
+        yield from list_keys(part[0], (*place, 0))
+
+
+def test_every_key_is_needed_by_its_name_and_with_a_value_of_its_kind(boosters):
+    document = read_ubjson(boosters["xgboost"].read_bytes())
+    places = [place for place in list_keys(document) if place[-1] != "cats" and "attributes" not in place]
+    assert ("learner", "gradient_booster", "model", "gbtree_model_param", "num_trees") in places
+    for *above, key in places:
+        for change in (-7, "x", {}, [[]], "renamed"):
+            changed = copy.deepcopy(document)
+            part = reduce(lambda inner, step: inner[step], above, changed)
+            part["\0" + str(key) if change == "renamed" else key] = part.pop(key) if change == "renamed" else change
+            with pytest.raises(ValueError, match="a booster cannot hold these"):
+                check_booster(write(changed))
 
 
 def test_a_chain_of_nodes_that_recursion_could_not_follow_is_refused(boosters):

@@ -84,8 +84,7 @@ def _read_features(parameters: Any) -> int:
     _require(isinstance(parameters, dict) and parameters.keys() == known, "parameters")
     _require(parameters["num_class"] == "0" and parameters["num_target"] == "1", "outputs")
     _require(parameters["boost_from_average"] in ("0", "1"), "parameters")
-    score = parameters["base_score"]
-    base = float(score.removeprefix("[").removesuffix("]")) if isinstance(score, str) and len(score) < 30 else np.nan
+    base = _read_score(parameters["base_score"])
     _require(isfinite(base) and 0 < base < 1, "base score")
     return _read_count(parameters["num_feature"])
 
@@ -97,9 +96,11 @@ def _check_model(model: Any, n_features: int) -> None:
         cats = model["cats"]
         _require(isinstance(cats, dict) and cats.keys() == {*_TABLES_OF_CATEGORIES}, "categories")
         _require(all(cats[name] in _EMPTY for name in _TABLES_OF_CATEGORIES), "categories")
-    trees, n = model["trees"], _read_count(model["gbtree_model_param"]["num_trees"])
+    trees, parameters = model["trees"], model["gbtree_model_param"]
+    _require(isinstance(parameters, dict) and parameters.keys() == {"num_parallel_tree", "num_trees"}, "trees")
+    n = _read_count(parameters["num_trees"])
     _require(isinstance(trees, list) and len(trees) == n <= MOST_TREES, "trees")
-    _require(model["gbtree_model_param"] == {"num_parallel_tree": "1", "num_trees": str(n)}, "trees")
+    _require(parameters == {"num_parallel_tree": "1", "num_trees": str(n)}, "trees")
     _require(_list_integers(model["iteration_indptr"]) == [*range(n + 1)], "iterations")
     _require(_list_integers(model["tree_info"]) == [0] * n, "outputs")
     if n:
@@ -183,6 +184,14 @@ def _require_shallow(children: npt.NDArray[np.int64], is_split: npt.NDArray[np.b
 def _read_count(text: Any) -> int:
     _require(isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10, "counts")
     return int(text)
+
+
+def _read_score(text: Any) -> float:
+    """Read a number, alone or as a list of one; anything else is none."""
+    try:
+        return float(text.removeprefix("[").removesuffix("]")) if isinstance(text, str) and len(text) < 30 else np.nan
+    except ValueError:  # whose message would hold the text
+        return np.nan
 
 
 def _require(fits: bool, what: str) -> None:
