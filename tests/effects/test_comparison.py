@@ -15,7 +15,7 @@ from paincast.effects import Comparison, TargetTrial, compare_techniques
 from paincast.effects.arms import make_arms
 from paincast.effects.trial import Strategy
 from paincast.errors import RefusalError
-from paincast.simulator import Assumptions, Truth, simulate_cohort
+from paincast.simulator import Assumptions, Truth, simulate_cohort, simulate_referrals
 
 Simulated = tuple[Cohort, Truth]
 EPIDURAL, ROOT_BLOCK = "epidural_steroid_injection", "nerve_root_block"
@@ -82,6 +82,25 @@ def test_nothing_is_seen_before_the_diagnostics_pass(trial: TargetTrial, simulat
         frames = [value for value in vars(each).values() if isinstance(value, pd.DataFrame)]
         assert len(frames) == 5
         assert [frame for frame in frames if {"estimate", "outcome"} & {*frame.columns}] == []
+
+
+def test_no_negative_control_is_computed_without_overlap(trial: TargetTrial, simulated: Simulated) -> None:
+    asked = replace(trial, negative_controls=("satisfaction",))
+    blinded = compare_techniques(asked, take_away_overlap(simulated[0]), np.random.default_rng(1))
+    assert blinded.failed
+    assert blinded.negative_controls.empty
+
+
+def test_a_block_that_decides_has_to_be_adjusted_for(trial: TargetTrial) -> None:
+    cohort, _ = simulate_referrals(
+        indications=["knee_osteoarthritis"], patients_per_indication=4000, keep_untreated=True, seed=1
+    )
+    strategies = (Strategy(name="none", technique="no_procedure"), Strategy(name="ablation", technique="genicular_rfa"))
+    asked = replace(trial, indications=("knee_osteoarthritis",), conditions=(), strategies=strategies)
+    with pytest.raises(RefusalError) as refused:
+        make_arms(replace(asked, covariates=("age_years", "bmi")), cohort)
+    assert refused.value.code == "PC-EFFECTS-01"
+    assert "test_block_success" in str(refused.value)
 
 
 def test_the_first_eligible_episode_of_a_patient_counts(trial: TargetTrial, simulated: Simulated) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from paincast.eligibility import assess_technique as assess_by_prediction
+from paincast.errors import DataError, SettingsError
 from paincast.evidence.records import indications_of, load_sources, records_of
+from paincast.planning import plan
 from paincast.planning.patient import read_facts
 from paincast.planning.suitability import CLEAR, HOLDS, OPEN, assess_technique, choose_records, list_values
 from paincast.schema import EPISODES, TECHNIQUES
@@ -145,3 +147,17 @@ def test_values_tell_every_two_apart() -> None:
     assert [item.value for item in named] == ["male", "female"]
     whole = list_values("spine_operations", [{"column": "spine_operations", "at_least": 1}])
     assert all(EPISODES["spine_operations"].low <= item.value for item in whole)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "patient.yaml"
+    file.write_text("indication: lumbar_facet\nactive_infection: true\nactive_infection: false\n")
+    with pytest.raises(DataError) as refused:
+        read_facts(file)
+    assert refused.value.code == "PC-PLANNING-12"
+
+
+def test_a_month_beyond_twenty_years_is_refused():
+    with pytest.raises(SettingsError) as refused:
+        plan({"indication": "lumbar_facet"}, month=1e9)
+    assert refused.value.code == "PC-PLANNING-13"

@@ -194,6 +194,37 @@ def test_a_refused_comparison_or_one_of_approaches_orders_nothing() -> None:
     assert not read_contrast({**RESULT, "strategies": by_approach}).figures
 
 
+@pytest.mark.parametrize("basis", ["synthetic", "blended"])
+def test_simulated_patients_order_nothing(basis: str) -> None:
+    contrast = read_contrast({**RESULT, "basis": basis})
+    assert not contrast.figures
+    assert "real patients" in contrast.refusal
+
+
+def test_a_comparator_orders_nothing() -> None:
+    strategies = [{"name": "joint", "technique": "no_procedure", "approaches": []}, RESULT["strategies"][1]]
+    assert not read_contrast({**RESULT, "strategies": strategies}).figures
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"indications": 5},
+        {"indications": None},
+        {"indications": "knee_osteoarthritis"},
+        {"n": "many"},
+        {"month": "x"},
+        {"month": {"a": 1}},
+        {"basis": 7},
+    ],
+)
+def test_what_is_told_of_a_comparison_is_checked(change: dict[str, Any]) -> None:
+    for content in (CONTRAST, RESULT):
+        with pytest.raises(SettingsError) as refused:
+            read_contrast({**content, **change})
+        assert refused.value.code == "PC-PLANNING-11"
+
+
 @pytest.mark.parametrize("change", [{"format": 2}, {"contrasts": None}, {"strategies": [7]}, {"reference": "nobody"}])
 def test_a_broken_result_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as refused:

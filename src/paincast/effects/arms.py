@@ -102,8 +102,8 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     ------
     RefusalError
         If a diagnostic block or a trial of stimulation decides who gets a strategy and its result is not recorded for
-        all strategies: the contrast is not identified, whatever the overlap. If a strategy has fewer than
-        :data:`MINIMUM_KNOWN` known outcomes, or no covariate is recorded.
+        all strategies, or is not adjusted for: the contrast is not identified, whatever the overlap. If a strategy has
+        fewer than :data:`MINIMUM_KNOWN` known outcomes, or no covariate is recorded.
     """
     is_left, strategy, labels, flow = _select_eligible(trial, cohort)
     episodes = cohort.episodes[is_left].reset_index(drop=True)
@@ -193,6 +193,7 @@ def _refuse_unseen_selection(
 ) -> None:
     """Refuse a contrast if the result of a block or trial decides on one strategy and is not seen in the others."""
     columns = [name for name, column in contract.episodes.items() if column.role == "funnel"]
+    adjusted = list_covariates(trial, contract)
     deciding = [_list_deciding(contract.find_evidence(one.technique), trial) for one in trial.strategies]
     for name in columns:
         known = episodes[name].notna().to_numpy(bool)
@@ -208,6 +209,13 @@ def _refuse_unseen_selection(
                 f"the contrast is not identified, whatever the overlap: {name} decides who gets {by} and is not "
                 f"recorded for {unseen}, so that the patients who would not have passed cannot be told there; record "
                 "it for every strategy, or compare strategies without such a stage",
+                code="PC-EFFECTS-01",
+            )
+        if decides.any() and name not in adjusted:
+            by = ", ".join(one.name for one, chosen in zip(trial.strategies, decides, strict=True) if chosen)
+            raise RefusalError(
+                f"the contrast is not identified without {name}, which decides who gets {by}: name it among the "
+                "covariates, or leave the list of covariates out",
                 code="PC-EFFECTS-01",
             )
 

@@ -66,7 +66,7 @@ class Comparison:
     preference : DataFrame
         Histograms of the preference score (:func:`paincast.effects.propensity.count_preference`).
     negative_controls : DataFrame
-        ``control`` and the contrast of each, which should be 0.
+        ``control`` and the contrast of each, which should be 0. They may be outcomes: without overlap none is computed.
     """
 
     trial: TargetTrial
@@ -166,8 +166,10 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
     covariates = [cohort.contract.episodes[name] for name in list_covariates(trial, cohort.contract)]
     propensity = fit_propensity(arms, assign_folds(arms, rng))
     balance = compute_balance(arms, propensity)
-    controls = list(_compare_controls(trial, cohort, arms, propensity))
-    diagnostics = (*compute_diagnostics(arms, propensity, balance), *_judge_controls(controls))
+    diagnostics = compute_diagnostics(arms, propensity, balance)
+    overlap = all(diagnostic.passed for diagnostic in diagnostics)
+    controls = list(_compare_controls(trial, cohort, arms, propensity)) if overlap else []
+    diagnostics = (*diagnostics, *_judge_controls(controls))
     passed = all(diagnostic.passed for diagnostic in diagnostics)
     return Comparison(
         trial=trial,

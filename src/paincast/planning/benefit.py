@@ -26,6 +26,7 @@ from paincast.schema import COMPARATORS, MINIMUM_CELL
 from paincast.statistics import compute_newcombe_interval, compute_wilson_interval
 
 TELLS, REFUSES = "told", "refused"
+NOT_RANDOMISED = "studies without randomisation"
 CONTROLS = ("placebo_injection", "usual_care", "no_procedure")
 """Comparators that are controls; another treatment is none."""
 
@@ -115,7 +116,7 @@ def _describe(control: Comparator) -> dict[str, Any]:
 
 def _tell(record: Record, control: Comparator, difference: Difference) -> Benefit:
     holds_zero = difference.lower <= 0.0 <= difference.upper
-    how = "randomised trials" if difference.randomised else "studies without randomisation"
+    how = "randomised trials" if difference.randomised else NOT_RANDOMISED
     reading = "the interval holds no difference" if holds_zero else "the interval does not hold zero"
     at = f" at {wording.months(control.month)}"
     shared = {"month": control.month, "interval": "95 % interval"}

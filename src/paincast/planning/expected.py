@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from paincast.deferred import pandas as pd
+from paincast.errors import SettingsError
 from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
 from paincast.evidence.figures import TAG_OF_SUPPORT, Record
 from paincast.planning.contents import Expected
@@ -17,6 +18,10 @@ from paincast.serving import predict
 from paincast.serving.months import check_months
 
 PAIN = "pain_response"
+LATEST_MONTH = 240.0
+"""Last month that can be asked."""
+
+BORROWED = "the nearest evidence, of"
 NEW_STUDY = "95 % interval of the share in a new study"
 SUPPORTS: Mapping[str, str] = {
     "counted": "counted at this month in studies of the indication",
@@ -61,11 +66,13 @@ def choose_month(suitable: Mapping[str, Suitability], models: Models, asked: obj
     Raises
     ------
     SettingsError
-        If the month asked is not a number above 0.
+        If the month asked is not a number above 0, or lies beyond 20 years.
     """
     if asked is not None:
         months = check_months([asked])  # type: ignore[list-item]
         assert months is not None
+        if months[0] > LATEST_MONTH:
+            raise SettingsError(f"month: needs a number up to {LATEST_MONTH:g}", code="PC-PLANNING-13")
         return Month(months[0], "asked for")
     by_model = _count([_list_model_months(name, models) for name in suitable])
     points = [_list_points(item) for item in suitable.values()]
@@ -189,7 +196,7 @@ def _read_row(row: Mapping[str, Any], month: float) -> Figure:
 def read_curve(record: Record, indication: str, month: float, remark: str = "") -> Figure:
     """Read the published curve of a record at a month; a month that it does not hold is not read between others."""
     points = record.response.points if record.response else {}
-    borrowed = "" if record.indication == indication else f"the nearest evidence, of {record.indication}"
+    borrowed = "" if record.indication == indication else f"{BORROWED} {record.indication}"
     if month not in points:
         told = ", ".join(f"{other:g}" for other in sorted(points)) or "none"
         note = "; ".join(filter(None, (remark, borrowed, f"no figure at month {month:g}; months with one: {told}")))

@@ -141,14 +141,18 @@ def _open(patient: object) -> object:
         return read_json(file)
     if file.suffix.lower() not in YAML:
         return patient
+    text = read_yaml_text(file)
     try:
-        content = yaml.safe_load(read_yaml_text(file))
+        content = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:  # a date or a number may be none
         raise DataError(f"{file.name} is not valid YAML", code="PC-PLANNING-03") from error
     if not isinstance(content, dict) or not content:
         raise DataError(
             f"{file.name} must hold columns with a value each, such as 'age_years: 60'", code="PC-PLANNING-04"
         )
+    if isinstance(node, yaml.MappingNode) and len(node.value) > len(content):
+        raise DataError(f"{file.name} has a column twice; keep one", code="PC-PLANNING-12")
     return content
 
 

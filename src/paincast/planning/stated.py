@@ -14,9 +14,10 @@ from paincast.errors import RefusalError, SettingsError
 from paincast.files.bounded import read_json
 from paincast.files.strict_yaml import Node
 from paincast.planning.cost import open_yaml, read_interval, state
+from paincast.planning.expected import LATEST_MONTH
 from paincast.planning.figures import Figure
 from paincast.planning.preferences import BY_CONTRAST, SCALES, Scale, Weights
-from paincast.schema import TECHNIQUES
+from paincast.schema import COMPARATORS, INDICATIONS, TECHNIQUES
 
 RECOVERY_KEYS = ("days", "lower", "upper", "source", "year")
 CONTRAST_KEYS = ("reference", "indications", "month", "passed", "because", "basis", "n", "source", "contrasts")
@@ -30,6 +31,7 @@ COMPONENT_OF: Mapping[str, str] = MappingProxyType(
 )
 """Component that a contrast of an outcome is of."""
 
+BASES_OF_PATIENTS = ("real", "blended", "synthetic")
 RESULT_FORMAT = 1
 """Format of ``comparison.json``."""
 
@@ -181,6 +183,8 @@ def _read_result(content: Mapping[str, Any]) -> Contrast:
         component = COMPONENT_OF.get(content["outcome"])
         if component is None:
             return Contrast(refusal=f"a comparison of {content['outcome']} is of no component of the preferences")
+        if any(one["technique"] in COMPARATORS for one in strategies.values()):
+            return Contrast(refusal="a comparison with a comparator does not order techniques")
         rows = [row for row in content["contrasts"] if row["population"] == WHOLE_POPULATION]
         plain = {
             "reference": strategies[content["reference"]]["technique"],
@@ -212,6 +216,9 @@ def _read_plain(content: Mapping[str, Any]) -> Contrast:
     if not content["passed"]:
         reason = str(content.get("because") or "a diagnostic failed")
         return Contrast(refusal=f"the comparison did not pass its diagnostics: {reason}")
+    _check_told(content)
+    if content["basis"] != "real":
+        return Contrast(refusal="the comparison is not of real patients alone, and says nothing of the techniques")
     reference, contrasts = content.get("reference"), content.get("contrasts")
     if reference not in TECHNIQUES or not isinstance(contrasts, Mapping) or not set(contrasts) <= set(TECHNIQUES):
         raise SettingsError(
@@ -219,7 +226,7 @@ def _read_plain(content: Mapping[str, Any]) -> Contrast:
             code="PC-PLANNING-08",
         )
     told = {
-        "basis": content.get("basis", "real"),
+        "basis": content["basis"],
         "month": content.get("month"),
         "n": content.get("n"),
         "source": (str(content.get("source", "comparison")),),
@@ -232,10 +239,24 @@ def _read_plain(content: Mapping[str, Any]) -> Contrast:
     return Contrast(figures=figures, refusal=NO_CONTRAST, indications=tuple(content.get("indications", ())))
 
 
+def _check_told(content: Mapping[str, Any]) -> None:
+    """Check what is shown of a comparison."""
+    indications, month, n = content.get("indications", ()), content.get("month"), content.get("n")
+    fits = isinstance(indications, (list, tuple)) and all(name in INDICATIONS for name in indications)
+    fits = fits and (month is None or (type(month) in (int, float) and 0 < month <= LATEST_MONTH))
+    fits = fits and (n is None or (type(n) is int and n > 0)) and content.get("basis") in BASES_OF_PATIENTS
+    if not fits:
+        raise SettingsError(
+            f"comparison: needs 'basis' ({', '.join(BASES_OF_PATIENTS)}); 'indications' are a list of indications, "
+            "'month' is a number of months and 'n' a number of patients",
+            code="PC-PLANNING-11",
+        )
+
+
 def _contrast(name: str, ends: Any, reference: str, told: Mapping[str, Any]) -> Figure:
     is_three = isinstance(ends, (list, tuple)) and len(ends) == 3
     are_numbers = is_three and all(type(end) in (int, float) and math.isfinite(end) for end in ends)
-    if name not in BY_CONTRAST or not are_numbers or not ends[1] <= ends[0] <= ends[2]:
+    if name not in BY_CONTRAST or not are_numbers or not -1 <= ends[1] <= ends[0] <= ends[2] <= 1:
         raise SettingsError(
             f"comparison: each technique has components ({', '.join(BY_CONTRAST)}) with [estimate, lower, upper]",
             code="PC-PLANNING-09",

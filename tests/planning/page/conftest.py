@@ -25,6 +25,7 @@ DISC = {
 PATIENTS = {
     "disc": DISC,
     "after surgery": {"indication": "failed_back_surgery", "age_years": 61, "active_infection": False},
+    "cancer": {"indication": "pancreatic_cancer", "active_infection": False},
     "infection": {"indication": "knee_osteoarthritis", "age_years": 70, "active_infection": True},
     "contradiction": {"indication": "knee_osteoarthritis", "sex": "male", "pregnant": True, "agee": 3},
     "nothing": {"age_years": 70},

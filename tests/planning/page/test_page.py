@@ -93,7 +93,7 @@ def test_no_number_is_taken_from_other_people(pages, plans):
             told = any(benefit.difference is not None for benefit in item.benefits)
             if item.technique in articles and item.group != "contraindicated":
                 article = read_text(articles[item.technique])
-                assert ("Some studies had both groups of people" in article) == told
+                assert ("There are studies with both groups of people" in article) == told
                 assert (WORDS.get("relief", "no_benefit") in article) != told
 
 
@@ -110,6 +110,28 @@ def test_a_difference_that_may_be_none_says_so(plans):
     assert found or not any(benefit.holds_zero for benefit in told)
 
 
+def test_shares_of_survivors_say_so(pages, plans):
+    """Where many die, the page tells that those alive are counted, wherever later shares stand."""
+    found = 0
+    for name, made in plans.items():
+        for item in made.techniques:
+            if item.group == "indicated" and any(one.unit == "months" and one.value for one in item.durability):
+                start = str(WORDS.get("lasts", "alive")).partition("{")[0].strip()
+                assert read_text(pages[name]).count(start) >= 2
+                found += 1
+    assert found
+
+
+def test_numbers_that_nobody_counted_say_so(pages, plans):
+    for name, made in plans.items():
+        articles = find_articles(pages[name])
+        for item in made.techniques:
+            if item.group in ("indicated", "not assessed"):
+                shown = [one.figure for one in item.expected if one.figure.value is not None]
+                guessed = any(not figure.n for figure in shown if figure.basis == "published")
+                assert (WORDS.get("relief", "not_counted") in read_text(articles[item.technique])) == guessed
+
+
 def test_contraindicated_options_say_why(pages):
     text = read_text(pages["infection"])
     assert WORDS.get("standing", "contraindicated") in text
@@ -119,7 +141,7 @@ def test_contraindicated_options_say_why(pages):
 def test_what_could_not_be_used_is_named(pages):
     blocks = list_blocks(pages["contradiction"])
     assert WORDS.get("told", "unread") in blocks
-    assert any(block.startswith("These facts do not fit together") for block in blocks)
+    assert any(block.startswith("This does not fit with the rest") for block in blocks)
 
 
 def test_values_are_escaped(plans):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from paincast.planning.benefit import NOT_RANDOMISED
 from paincast.planning.contents import Benefit, Expected, TechniquePlan
-from paincast.planning.expected import PAIN
+from paincast.planning.expected import BORROWED, PAIN
 from paincast.planning.figures import Figure
 from paincast.planning.page.catalogue import Words
-from paincast.planning.page.icons import People, count_people, draw_people
+from paincast.planning.page.icons import PEOPLE, People, count_people, draw_people
 from paincast.planning.page.view import Picture
 
 
@@ -33,12 +34,20 @@ def draw_treated(expected: Expected, item: TechniquePlan, month: float | None, w
     when = words.write_months(month)
     approach = words.get("approaches").get(expected.approach, expected.approach)
     heading = words.write("relief", "with_approach", approach=approach) if approach else words.write("relief", "with")
-    sentences = (
-        words.write("relief", "with_text", number=people.number, others=people.others, month=when),
+    figure, is_counted = expected.figure, expected.figure.basis == "published"
+    told = "with_text" if is_counted else "with_model"
+    sentences = [
+        words.write("relief", told, number=people.number, others=people.others, month=when),
         words.write("relief", "range", lower=people.lower, upper=people.upper),
-        words.write("relief", "for_group" if expected.figure.basis == "published" else "for_you"),
+        words.write("relief", "for_group" if is_counted else "for_you"),
+    ]
+    if is_counted and not figure.n:
+        sentences.append(words.write("relief", "not_counted"))
+    if BORROWED in figure.note:
+        sentences.append(words.write("relief", "borrowed"))
+    return _draw(
+        heading, tuple(sentences), people, f"with-{item.technique}-{expected.approach or 'any'}", words, approach
     )
-    return _draw(heading, sentences, people, f"with-{item.technique}-{expected.approach or 'any'}", words, approach)
 
 
 def draw_unknown_treated(item: TechniquePlan, month: float | None, words: Words) -> Picture:
@@ -97,10 +106,15 @@ def write_benefit(item: TechniquePlan, month: float | None, words: Words) -> Ite
 def _write_difference(benefit: Benefit, month: float | None, words: Words) -> Iterator[str]:
     difference, treated, control = benefit.difference, benefit.treated, benefit.control
     assert difference is not None
-    shares = [100 * (end or 0.0) for end in (difference.value, difference.lower, difference.upper)]
-    arms = [round(100 * (arm.value or 0.0)) if arm else 0 for arm in (treated, control)]
-    number, lower, upper = map(round, shares)
-    yield words.write("relief", "difference", treated=arms[0], control=arms[1], number=number, lower=lower, upper=upper)
+    lower, upper = (round(PEOPLE * (end or 0.0)) for end in (difference.lower, difference.upper))
+    with_it, without = (round(PEOPLE * (arm.value or 0.0)) if arm else 0 for arm in (treated, control))
+    counts = {"treated": with_it, "control": without, "number": with_it - without, "lower": lower, "upper": upper}
+    yield words.write("relief", "difference", kind=words.get("controls").get(benefit.arm, benefit.arm), **counts)
+    if benefit.approach:
+        by = words.get("approaches").get(benefit.approach, benefit.approach)
+        yield words.write("relief", "difference_by", approach=by)
+    if NOT_RANDOMISED in benefit.because:
+        yield words.write("relief", "difference_chosen")
     if difference.month is not None and difference.month != month:
         yield words.write("relief", "difference_other_month", month=words.write_months(difference.month))
     if lower < 0:
@@ -111,7 +125,18 @@ def _write_difference(benefit: Benefit, month: float | None, words: Words) -> It
 
 def write_lasts(item: TechniquePlan, words: Words) -> list[str]:
     """Write how many people have relief at later months."""
-    return [_write_later(figure, words) for figure in list_later(item)]
+    later = list_later(item)
+    sentences = [_write_later(figure, words) for figure in later]
+    if any(not figure.n for figure in later):
+        sentences.append(words.write("lasts", "worked_out"))
+    return [*sentences, *_write_survival(item, words)]
+
+
+def _write_survival(item: TechniquePlan, words: Words) -> Iterator[str]:
+    """Write whose relief is counted where many die before."""
+    survival = [one for one in item.durability if one.unit == "months" and one.value is not None]
+    if survival and list_later(item):
+        yield words.write("lasts", "alive", month=words.write_months(survival[0].value or 0.0))
 
 
 def write_later(item: TechniquePlan, words: Words) -> list[str]:
@@ -126,7 +151,7 @@ def write_later(item: TechniquePlan, words: Words) -> list[str]:
         number = f"{numbers[0]}" if len(numbers) == 1 else words.write("lasts", "to", low=numbers[0], high=numbers[-1])
         when = words.write_months(month)
         sentences.append(words.write("lasts", "short", month=when, number=number, lower=lower, upper=upper))
-    return sentences
+    return [*sentences, *_write_survival(item, words)]
 
 
 def list_later(item: TechniquePlan) -> list[Figure]:

@@ -30,7 +30,10 @@ from paincast.planning.suitability import HOLDS, OPEN, RuleResult
 VALUES = ("pain", "lasting", "moving", "drugs", "harm", "recover", "visits", "cost")
 """What may matter to a patient, in the order of the catalogue."""
 
-SHOWN = ("indicated", "not assessed", "contraindicated")
+OPEN_GROUPS = ("indicated", "not assessed")
+"""Groups of options that the patient may have."""
+
+SHOWN = (*OPEN_GROUPS, "contraindicated")
 """Groups that have a part of their own; the others are named."""
 
 
@@ -59,7 +62,7 @@ def make_view(plan: Plan, facts: Mapping[str, object], words: Words, today: date
         ],
         unread=_unique(name_column(item.column, words) for item in plan.unread),
         contradictions=[_write_contradiction(item, words) for item in plan.contradictions],
-        missing=_unique(name_column(item.column, words) for item in plan.work_up),
+        missing=_list_missing(plan, words),
         options=options,
         others=[name_technique(item, words) for item in plan.techniques if item.group not in SHOWN],
         rows=list(compare_options([option for option in options if option.is_open], words)),
@@ -81,6 +84,12 @@ def _unique(sentences: Iterator[str] | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
+def _list_missing(plan: Plan, words: Words) -> list[str]:
+    """List the facts that could change the page: what models lack, only where a model answered."""
+    by_model = any(one.figure.basis != "published" for item in plan.techniques for one in item.expected)
+    return _unique(name_column(item.column, words) for item in plan.work_up if by_model or item.kind != "model")
+
+
 def _write_contradiction(item: Contradiction, words: Words) -> str:
     if not item.set_aside:
         return words.write("told", "doubtful")
@@ -90,7 +99,8 @@ def _write_contradiction(item: Contradiction, words: Words) -> str:
 def _write_choice(plan: Plan, words: Words) -> Iterator[str]:
     if plan.indication in words.get("indications"):
         yield words.write("indications", plan.indication, "about")
-    yield words.write("choice", "options")
+    has_options = any(item.group in OPEN_GROUPS for item in plan.techniques)
+    yield words.write("choice", "options" if has_options else "no_options")
     yield words.write("choice", "not_effect")
     if plan.month is None:
         yield words.write("choice", "no_month")
@@ -99,7 +109,7 @@ def _write_choice(plan: Plan, words: Words) -> Iterator[str]:
 
 
 def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
-    is_open = item.group in ("indicated", "not assessed")
+    is_open = item.group in OPEN_GROUPS
     known = words.get("techniques").get(item.technique)
     view = OptionView(
         name=item.technique,
@@ -194,16 +204,11 @@ def _write_unknown(item: TechniquePlan, plan: Plan, control: Expected | None, wo
     uncounted = len({harm.kind for harm in item.harms if harm.figure.value is None})
     if uncounted:
         yield words.write("unknown", "harm" if uncounted == 1 else "harms", number=uncounted)
-    if not any(item.technique in (arm for arm in _list_arms(one)) for one in plan.comparisons):
-        yield words.write("unknown", "compared")
+    yield words.write("unknown", "compared_some" if plan.comparisons else "compared")
     if not any(one.figure.validation and one.figure.basis in ("real", "blended") for one in list_relief(item)):
         yield words.write("unknown", "validated")
     if item.not_known:
         yield words.write("unknown", "open_one" if len(item.not_known) == 1 else "open", number=len(item.not_known))
-
-
-def _list_arms(comparison: object) -> tuple[str, ...]:
-    return tuple(str(getattr(comparison, name, "")) for name in ("technique", "comparator"))
 
 
 def _write_without(shown: Sequence[TechniquePlan], plan: Plan, words: Words) -> list[str]:
@@ -227,15 +232,7 @@ def _write_without(shown: Sequence[TechniquePlan], plan: Plan, words: Words) -> 
 
 
 def _write_preferences(plan: Plan, words: Words) -> list[str]:
-    if plan.preferences is None or plan.preferences.status == "fixed":
-        return [words.write("values", "order")]
-    titles = {item.technique: name_technique(item, words) for item in plan.techniques}
-    sentences = [words.write("values", "weighed")]
-    sentences += [
-        words.write("values", "place", place=place, option=titles[name])
-        for place, name in enumerate(plan.preferences.order, start=1)
-    ]
-    return sentences
+    return [words.write("values", "order" if plan.preferences is None else "weighed")]
 
 
 def _write_certainty(item: TechniquePlan, words: Words) -> list[str]:
