@@ -15,7 +15,10 @@ from paincast.schema import TECHNIQUES
 from paincast.settings import CALIBRATION_METHODS, MODEL_KINDS, TrainingSettings, find_configs
 
 CONFIGS = find_configs()
-FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if "mapping" not in file.parts and file.parent != CONFIGS)
+NOT_OF_HYDRA = {"mapping", "trial"}
+"""Folders of files that commands read themselves."""
+
+FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if not NOT_OF_HYDRA & {*file.parts} and file.parent != CONFIGS)
 
 
 def read(*overrides: str) -> TrainingSettings:
