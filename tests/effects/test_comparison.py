@@ -99,7 +99,7 @@ def test_a_block_that_decides_has_to_be_adjusted_for(trial: TargetTrial) -> None
     asked = replace(trial, indications=("knee_osteoarthritis",), conditions=(), strategies=strategies)
     with pytest.raises(RefusalError) as refused:
         make_arms(replace(asked, covariates=("age_years", "bmi")), cohort)
-    assert refused.value.code == "PC-EFFECTS-01"
+    assert refused.value.code == "PC-EFFECTS-06"
     assert "test_block_success" in str(refused.value)
 
 

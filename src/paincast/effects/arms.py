@@ -216,7 +216,7 @@ def _refuse_unseen_selection(
             raise RefusalError(
                 f"the contrast is not identified without {name}, which decides who gets {by}: name it among the "
                 "covariates, or leave the list of covariates out",
-                code="PC-EFFECTS-01",
+                code="PC-EFFECTS-06",
             )
 
 
