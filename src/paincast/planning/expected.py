@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from paincast.deferred import pandas as pd
+from paincast.effects.trial import LATEST_MONTH
 from paincast.errors import SettingsError
 from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
 from paincast.evidence.figures import TAG_OF_SUPPORT, Record
@@ -18,9 +19,6 @@ from paincast.serving import predict
 from paincast.serving.months import check_months
 
 PAIN = "pain_response"
-LATEST_MONTH = 240.0
-"""Last month that can be asked."""
-
 BORROWED = "the nearest evidence, of"
 NEW_STUDY = "95 % interval of the share in a new study"
 SUPPORTS: Mapping[str, str] = {

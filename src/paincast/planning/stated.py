@@ -10,11 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from paincast.effects.average import ATE
+from paincast.effects.trial import LATEST_MONTH
 from paincast.errors import RefusalError, SettingsError
 from paincast.files.bounded import read_json
 from paincast.files.strict_yaml import Node
 from paincast.planning.cost import open_yaml, read_interval, state
-from paincast.planning.expected import LATEST_MONTH
 from paincast.planning.figures import Figure
 from paincast.planning.preferences import BY_CONTRAST, SCALES, Scale, Weights
 from paincast.schema import COMPARATORS, INDICATIONS, TECHNIQUES
@@ -35,7 +36,6 @@ BASES_OF_PATIENTS = ("real", "blended", "synthetic")
 RESULT_FORMAT = 1
 """Format of ``comparison.json``."""
 
-WHOLE_POPULATION = "all analysed patients"
 ONLY_APPROACHES = "a comparison of approaches says nothing of techniques as a whole"
 NO_CONTRAST = (
     "a prognosis never orders options: it enters only through a comparison of the techniques whose diagnostics passed"
@@ -185,7 +185,7 @@ def _read_result(content: Mapping[str, Any]) -> Contrast:
             return Contrast(refusal=f"a comparison of {content['outcome']} is of no component of the preferences")
         if any(one["technique"] in COMPARATORS for one in strategies.values()):
             return Contrast(refusal="a comparison with a comparator does not order techniques")
-        rows = [row for row in content["contrasts"] if row["population"] == WHOLE_POPULATION]
+        rows = [row for row in content["contrasts"] if row["population"] == ATE]
         plain = {
             "reference": strategies[content["reference"]]["technique"],
             "passed": True,
@@ -286,7 +286,7 @@ def _read_object(comparison: Any) -> Contrast:
     if any(strategy.approaches for strategy in trial.strategies):
         return Contrast(refusal=ONLY_APPROACHES)
     techniques = {strategy.name: strategy.technique for strategy in trial.strategies}
-    rows = table[table["population"] == WHOLE_POPULATION].to_dict("records")
+    rows = table[table["population"] == ATE].to_dict("records")
     contrasts = {
         techniques[row["strategy"]]: {component: [float(row[name]) for name in ("estimate", "lower", "upper")]}
         for row in rows

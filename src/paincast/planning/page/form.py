@@ -14,6 +14,7 @@ from paincast.planning.page.writing import TEMPLATES, write_plan_page
 from paincast.planning.planner import plan
 from paincast.reporting.rendering import render
 from paincast.schema import EPISODES, Column
+from paincast.serving.rest import guard
 from paincast.serving.rest.server import listen
 
 if TYPE_CHECKING:
@@ -26,14 +27,12 @@ HOSTS = ("127.0.0.1", "localhost")
 MOST_BYTES = 20_000
 
 HEADERS = {
-    "Cache-Control": "no-store",
+    **guard.HEADERS,
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
-"""The page needs its own style and nothing else."""
+"""Those of the REST server, but that the page needs its own style."""
 
 ASKED: Mapping[str, tuple[str, ...]] = {
     "pain": (
