@@ -339,6 +339,25 @@ def test_any_file_gets_a_mapping_that_is_valid_but_for_its_doubts(
     assert set(suggestion.understood["column"]) == {*columns, "row"}
 
 
+@pytest.mark.parametrize("timed", ["odi_12mo", "delta_odi_6m", "T2_odi"])
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_where_rows_tell_the_times_one_column_of_a_measure_is_read(tmp_path: Path, timed: str, is_bare: bool) -> None:
+    file, mapping = tmp_path / "in.csv", tmp_path / "in.yaml"
+    numbers = ["40", "70", "55", "12", "88", "63"]
+    visit = ["baseline", "3 months"] * 3
+    columns = {"id": ["1", "1", "2", "2", "3", "3"], "visit": visit, timed: numbers, "odi_3mo": numbers}
+    pd.DataFrame(columns | ({"odi": numbers} if is_bare else {})).to_csv(file, index=False)
+    suggestion = suggest(file)
+    mapping.write_text(suggestion.text, encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        load_mapping(mapping)
+    assert refused.value.code == "PC-REGISTRY-17"
+    read = [entry.settings["column"] for block in suggestion.draft.visits for entry in block.fields]
+    assert read in ([["odi"]] if is_bare else [[], [timed], ["odi_3mo"]])
+    unread = suggestion.understood.set_index("column")["becomes"]
+    assert (unread[[timed, "odi_3mo"]] == "").sum() >= (2 if is_bare else 1)
+
+
 def test_a_dictionary_of_redcap_or_a_plain_table_gives_labels(tmp_path: Path) -> None:
     heading = (
         "Variable / Field Name,Form Name,Section Header,Field Type,Field Label,"

@@ -86,6 +86,7 @@ def assemble(
     used = {ids.patient, *ids.episode, dates.procedure, visit_rows.column if visit_rows else ""}
     choices = choose(_list_candidates(source, matches, used, why_not))
     choices |= choose(_list_changes(source, choices))
+    choices = _keep_one_of_each(choices, why_not) if visit_rows else choices
     regions = _draft_regions(source) if "body_map_count" in source.targets else []
     draft = MappingDraft(
         title=title,
@@ -204,6 +205,17 @@ def _list_changes(source: Source, choices: Mapping[Slot, Choice]) -> list[Candid
                 Candidate(match=match, verdict=Verdict(settings={"reads": CHANGE}), slot=slot, time=reading.time)
             )
     return candidates
+
+
+def _keep_one_of_each(choices: Mapping[Slot, Choice], why_not: dict[str, str]) -> dict[Slot, Choice]:
+    """Keep of each measure the column whose name tells no time, or the only one: rows tell the times already."""
+    slots: dict[str, list[Slot]] = {}
+    for slot in sorted(choices, key=lambda slot: slot[0] == "visits"):
+        slots.setdefault(slot[1], []).append(slot)
+    kept = {own[0] for own in slots.values() if len(own) == 1 or own[0][0] == "episodes"}
+    for slot in choices.keys() - kept:
+        why_not |= {one.match.source: "names a time, as the rows do" for one in choices[slot].candidates}
+    return {slot: choice for slot, choice in choices.items() if slot in kept}
 
 
 def _match_bare(name: str, reading: Reading, source: Source) -> list[Match]:
