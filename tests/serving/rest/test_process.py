@@ -46,7 +46,7 @@ def launch(models_folder: Path) -> Iterator:
     yield launch_server
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
 
 
 @pytest.mark.slow
@@ -89,6 +89,15 @@ def test_a_worker_that_is_killed_is_replaced(launch):
     assert requests.post(f"{address}/predict", json={"patients": [PATIENT]}, timeout=30).status_code == 200
     process.terminate()
     assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_its_parent(launch):
+    process, address = launch("--workers", "2")
+    process.kill()
+    process.communicate(timeout=60)  # ends when the last process has closed its standard error
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{address}/health", timeout=10)
 
 
 @pytest.mark.slow

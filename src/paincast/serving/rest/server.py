@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -110,7 +113,16 @@ async def _lengthen_queue(listener: socket.socket) -> None:
 
 def _make_app_of_worker(options: ServerOptions) -> ASGIApp:
     _log_to_stderr()
+    threading.Thread(target=_end_after_parent, daemon=True).start()
     return make_app(options)
+
+
+def _end_after_parent() -> None:
+    """Stop this process as SIGTERM does, once its parent is gone: one that was killed cannot stop the others."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_to_stderr() -> None:
