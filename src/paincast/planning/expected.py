@@ -25,14 +25,14 @@ BORROWED = "the nearest evidence, of"
 NEW_STUDY = "95 % interval of the share in a new study"
 SUPPORTS: Mapping[str, str] = MappingProxyType(
     {
-        "counted": "pooled from studies; those of the indication count this month",
-        "near month": "pooled from studies; those of the indication count a near month",
-        "other outcome": "pooled from studies; those of the indication count another outcome near this month",
-        "interpolated": "no study of the indication counts near this month; read off the pooled course",
+        "counted": "pooled from studies; those of {indication} count this month",
+        "near month": "pooled from studies; those of {indication} count a near month",
+        "other outcome": "pooled from studies; those of {indication} count another outcome near this month",
+        "interpolated": "no study of {indication} counts near this month; read off the pooled course",
         "carried over": "assumed: carried over from other indications and techniques",
     }
 )
-"""What a point of a curve stands on."""
+"""What a point of a curve stands on, in words."""
 
 COUNTED = ("counted", "near month", "other outcome")
 """Supports by studies of the indication."""
@@ -265,7 +265,8 @@ def read_curve(record: Record, indication: str, month: float, remark: str = "") 
         note = "; ".join(filter(None, (remark, borrowed, f"no figure at month {month:g}; months with one: {told}")))
         return publish(PAIN, "share", (), "", month=month, note=note)
     point = points[month]
-    notes = (remark, borrowed, _describe_support(points, month))
+    whose = record.indication if borrowed else "the indication"
+    notes = (remark, borrowed, _describe_support(points, month).format(indication=whose))
     return publish(
         PAIN,
         "share",
