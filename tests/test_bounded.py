@@ -173,3 +173,10 @@ def test_a_table_with_a_hash_made_by_hand_is_refused(cohort_folder, held):
     (cohort_folder / "cohort.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match=r"episodes\.parquet"):
         load_cohort(cohort_folder)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """Which of two values counts would hang on the reader."""
+    (tmp_path / "twice.json").write_text('{"a": {"b": 1, "b": 2}}')
+    with pytest.raises(DataError, check=lambda error: error.code == "PC-FILES-72"):
+        read_json(tmp_path / "twice.json")

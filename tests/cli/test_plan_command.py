@@ -65,6 +65,9 @@ def test_models_answer_where_they_can(tell, patient, tmp_path):
     assert figure["basis"] == "synthetic"
     assert figure["source"][0].startswith("model ")
     assert figure["lower"] < figure["value"] < figure["upper"]
+    assert (figure["confidence"], figure["interval"]) == (0.9, "90 % interval for this patient")
+    [other] = told["facet_joint_injection"]["expected"]
+    assert (other["figure"]["confidence"], other["figure"]["interval"][:13]) == (0.95, "95 % interval")
     assert figure["month"] == json.loads(out)["month"]
     assert told["facet_joint_injection"]["expected"][0]["figure"]["basis"] == "published"
 
@@ -109,3 +112,31 @@ def test_facts_that_contradict_and_an_unknown_column_still_give_a_plan(tell, tmp
     assert "impossible: a pregnant man" in out
     assert "the technique does not treat the indication" in out
     assert "not used: agee" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "code"),
+    [
+        ("preferences", "weights: {visits: 1.0e-320}\n", "PC-REGISTRY-14"),
+        (
+            "prices",
+            "prices: {facet_rfa: {amount: 1.0e+300, currency: EUR, year: 2025, source: us}}\n",
+            "PC-REGISTRY-14",
+        ),
+        ("prices", "prices: {facet_rfa: {amount: 9, currency: <b>, year: 2025, source: us}}\n", "PC-REGISTRY-14"),
+        (
+            "prices",
+            'prices: {facet_rfa: {amount: "9\\n\\e[31m", currency: EUR, year: 1, source: us}}\n',
+            "PC-REGISTRY-14",
+        ),
+        ("comparison", '{"passed": true, "passed": false}', "PC-FILES-72"),
+        ("comparison", '{"verdict": "answered"}', "PC-PLANNING-10"),
+    ],
+)
+def test_what_is_stated_out_of_its_limits_is_one_line(tell, patient, tmp_path, option, content, code):
+    (tmp_path / "stated").write_text(content)
+    exit_code, out, err = tell("plan", patient, f"--{option}", "stated")
+    assert (exit_code, out) == (2, "")
+    assert code in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in err

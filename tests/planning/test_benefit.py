@@ -13,6 +13,8 @@ from paincast.evidence import load_record, load_records
 from paincast.evidence.comparators import choose_comparator
 from paincast.planning.benefit import REFUSES, TELLS, assess_cohort, compute_benefits
 from paincast.planning.expected import PAIN
+from paincast.planning.planner import plan
+from paincast.planning.text import format_plan
 from paincast.reporting.evidence.difference import compare_arms
 from paincast.simulator import simulate_cohort
 
@@ -34,6 +36,10 @@ def test_it_is_told_only_within_trials(record, month):
             assert difference.lower <= difference.value <= difference.upper
             assert benefit.holds_zero == (difference.lower <= 0 <= difference.upper)
             assert ("holds no difference" in benefit.because) == benefit.holds_zero
+            assert difference.confidence == control.confidence == 0.95
+            assert treated.denominator == difference.denominator
+            assert treated.denominator.startswith("those ")
+            assert benefit.counts_intended == ("randomised" in treated.denominator)
             fitting = choose_comparator(record.comparators, PAIN, difference.month)
             assert compare_arms(record, fitting).points == difference.value
 
@@ -44,6 +50,27 @@ def test_without_a_control_near_the_month_it_is_told_at_the_months_of_controls()
     assert (refused.status, told.status) == (REFUSES, TELLS)
     assert told.difference.month == 1
     assert "only at month 1" in refused.because
+
+
+def test_two_shares_at_one_month_name_whom_they_are_of():
+    """What is expected of those implanted, and what trials count over all they randomised, are different things."""
+    made = plan({"indication": "failed_back_surgery", "stimulation_trial_success": True}, month=6)
+    [item] = [item for item in made.techniques if item.technique == "spinal_cord_stimulation"]
+    [expected], [benefit] = item.expected, item.benefits
+    assert expected.figure.month == benefit.treated.month == 6
+    assert expected.figure.value != benefit.treated.value
+    assert expected.figure.denominator == "those implanted after a test stimulation"
+    assert benefit.treated.denominator == "those randomised or seen in the trials"
+    assert benefit.counts_intended
+    for denominator in (expected.figure.denominator, benefit.treated.denominator):
+        assert denominator in benefit.because
+        assert f"of {denominator}" in " ".join(format_plan(made).split())
+
+
+def test_a_patient_of_other_ages_has_no_benefit():
+    record = load_record("spinal_cord_stimulation", "failed_back_surgery")
+    [benefit] = compute_benefits([record], "failed_back_surgery", 6.0, 12.0)
+    assert (benefit.status, benefit.control) == (REFUSES, None)
 
 
 def test_trials_that_do_not_tell_their_treated_arm_are_refused():

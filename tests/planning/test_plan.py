@@ -12,11 +12,12 @@ import pytest
 
 import paincast
 from paincast.errors import PaincastError, SettingsError
+from paincast.evidence.comparators import CONTROL_KINDS
 from paincast.evidence.records import gaps_of, load_record, load_sources, records_of
 from paincast.evidence.scenarios import shift_curve, shift_intervals
 from paincast.files.json_schema import compile_schema
 from paincast.planning.contents import Plan, TechniquePlan, describe_plan, make_plan_schema
-from paincast.planning.expected import PAIN
+from paincast.planning.expected import COUNTED, PAIN
 from paincast.planning.figures import BASES, NOT_VALIDATED, Figure
 from paincast.planning.planner import ORDER, plan
 from paincast.planning.suitability import GROUPS
@@ -94,6 +95,11 @@ def test_every_number_says_what_it_stands_on(indication: str) -> None:
             assert figure.tag or figure.basis in ("schedule", "stated")
             if figure.lower is not None:
                 assert figure.interval
+                assert (figure.confidence == 0.95) == figure.interval.startswith("95 % interval")
+            else:
+                assert figure.confidence is None
+            if figure.name.startswith(PAIN) and figure.unit == "share":
+                assert figure.denominator or figure.note.partition(":")[0] in CONTROL_KINDS
         elif figure.lower is None:
             assert figure.note
         if figure.basis == "published":
@@ -139,6 +145,75 @@ def test_a_month_that_a_curve_lacks_has_no_figure_and_says_which_months_have() -
         assert "1, 3, 6" in expected.figure.note
     with pytest.raises(SettingsError, check=lambda error: error.code == "PC-SERVING-29"):
         plan({**CLEAR, "indication": "knee_osteoarthritis"}, month=-1)
+
+
+def test_a_point_that_no_study_counts_says_between_which_months_it_is_read() -> None:
+    """Points of a record at a month far from any count are read off the pooled course, and say so."""
+    supports = set()
+    for indication in INDICATIONS:
+        for month in (1.0, 3.0, 6.0, 12.0):
+            for item in plan({**CLEAR, "indication": indication}, month=month).techniques:
+                for expected in item.expected:
+                    if expected.figure.value is None:
+                        assert expected.support == ""
+                        continue
+                    supports.add(expected.support)
+                    own = [one for one in records_of(item.technique) if one.id in item.records]
+                    [record] = [one for one in own if (one.approach or "") == expected.approach]
+                    assert record.response is not None
+                    points = record.response.points
+                    assert expected.support == points[month].support
+                    assert expected.figure.n == points[month].n
+                    assert (expected.figure.n == 0) == (expected.support in ("interpolated", "carried over"))
+                    counted = [of for of, point in points.items() if point.support in COUNTED]
+                    if expected.support == "interpolated" and counted:
+                        around = [max((of for of in counted if of < month), default=None)]
+                        around += [min((of for of in counted if of > month), default=None)]
+                        named = [f"{of:g}" for of in around if of is not None]
+                        assert all(name in expected.figure.note for name in named)
+    assert supports >= {"counted", "near month", "interpolated", "carried over"}
+
+
+def test_borrowed_evidence_does_not_count_as_the_patients_own() -> None:
+    for indication in INDICATIONS:
+        made = PLANS[indication]
+        if made.month is None:
+            continue
+        own = [
+            item.technique
+            for item in made.techniques
+            if item.group == "indicated"
+            and any(one.support in COUNTED and not one.borrowed_from for one in item.expected)
+        ]
+        assert f", {len(own)} of them from studies of the indication" in made.month_because
+    stimulation = PLANS["failed_back_surgery"]
+    assert stimulation.month == 12.0
+    [borrowed] = find(stimulation, "epidural_steroid_injection").expected
+    assert (borrowed.borrowed_from, borrowed.support) == ("lumbar_stenosis", "counted")
+
+
+@pytest.mark.parametrize("age", [12, 17.9, 120])
+def test_a_patient_of_other_ages_than_the_evidence_has_no_expected_share(age: float) -> None:
+    made = plan({**CLEAR, "indication": "failed_back_surgery", "age_years": age}, month=6)
+    for item in made.techniques[:2]:
+        assert item.ages
+        assert {one.support for one in item.expected} == {"other ages"}
+        figures = [*(one.figure for one in item.expected), *(one for one in item.durability if one.unit == "share")]
+        assert all((one.value, one.lower, one.n) == (None, None, None) and item.ages in one.note for one in figures)
+        assert not any(one.control for one in item.expected)
+        assert {one.status for one in item.benefits} <= {"refused"}
+        assert any(harm.figure.value is not None for harm in item.harms)
+        assert item.ages in " ".join(format_plan(made).split())
+    unasked = plan({**CLEAR, "indication": "failed_back_surgery", "age_years": age})
+    assert unasked.month is None
+    assert all(item.ages for item in unasked.techniques[:2])
+
+
+def test_adults_within_the_ages_of_the_evidence_have_it() -> None:
+    for age in (25, 60, 95):
+        made = plan({**CLEAR, "indication": "failed_back_surgery", "age_years": age}, month=6)
+        assert not any(item.ages for item in made.techniques)
+    assert not any(item.ages for item in plan({"indication": "failed_back_surgery"}).techniques)
 
 
 def test_an_approach_chooses_its_record() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from paincast.cohort.tables import Cohort
 from paincast.effects.average import ATE
+from paincast.planning.stated import read_contrast
 from paincast.reporting.effects.drawing import draw_results
 from paincast.reporting.effects.report import format_result, write_comparison
 from paincast.reporting.effects.results import ESTIMATES, ComparisonResults
@@ -103,6 +104,17 @@ def test_a_refusal_leaves_no_estimate_anywhere(refused: ComparisonResults) -> No
     assert '<p class="verdict refused">REFUSED' in page
     assert "would have the outcome (" not in page
     assert refused.failed[0] in page.replace("root block", "root_block")
+
+
+def test_a_plan_reads_the_result(answered: ComparisonResults, refused: ComparisonResults) -> None:
+    """Conditions are data, which a plan can assess."""
+    result = json.loads(format_result(answered))
+    assert result["conditions"] == [dict(condition) for condition in answered.trial.conditions]
+    assert read_contrast(result).unused == "basis"
+    contrast = read_contrast({**result, "basis": "real"})
+    assert contrast.conditions == ({"column": "age_years", "at_least": 18.0},)
+    assert set(contrast.figures["relief"]) == {"nerve_root_block", "epidural_steroid_injection"}
+    assert read_contrast(json.loads(format_result(refused))).unused == "diagnostics"
 
 
 def test_the_result_for_other_programs_holds_the_contrasts(answered: ComparisonResults) -> None:

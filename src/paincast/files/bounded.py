@@ -159,17 +159,24 @@ def parse_json(raw: bytes, name: str) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it holds too many values, is too deep, or is not a JSON object.
+        If it holds too many values, is too deep, is not a JSON object, or has a key twice in an object.
     """
     # Each value but the first of a list or object stands behind a comma; brackets and quotes only add to the count.
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_JSON_VALUES:
         raise DataError(f"{name} cannot be read: it holds more than {MOST_JSON_VALUES:,} values", code="PC-FILES-61")
     try:
-        content = json.loads(raw)
+        content = json.loads(raw, object_pairs_hook=lambda pairs: _keep_unique(pairs, name))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name} cannot be read: not JSON ({type(error).__name__})", code="PC-FILES-14") from None
     if not isinstance(content, dict):
         raise DataError(f"{name} cannot be read: it is not a JSON object", code="PC-FILES-15")
+    return content
+
+
+def _keep_unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise DataError(f"{name} cannot be read: a key stands twice in one object; keep one", code="PC-FILES-72")
     return content
 
 

@@ -14,12 +14,13 @@ from paincast.disclosure.suppression import is_small
 from paincast.evidence import wording
 from paincast.evidence.comparators import Comparator
 from paincast.evidence.figures import Record
+from paincast.evidence.synthesis.counts import INTENDED
 from paincast.evidence.synthesis.extraction import load_studies
 from paincast.evidence.synthesis.study import Study
 from paincast.outcomes import OutcomeLabels, get_outcome
 from paincast.planning.contents import Benefit
-from paincast.planning.expected import PAIN, choose_control, show_control
-from paincast.planning.figures import Figure, publish
+from paincast.planning.expected import PAIN, choose_control, explain_ages, name_denominator, show_control
+from paincast.planning.figures import CONFIDENCE, Figure, publish
 from paincast.profiling.linked import link_cohort
 from paincast.reporting.evidence.difference import Difference, compare_arms
 from paincast.schema import COMPARATORS, MINIMUM_CELL
@@ -55,7 +56,9 @@ class CohortBenefit:
     refused: tuple[str, ...]
 
 
-def compute_benefits(records: Sequence[Record], indication: str, month: float) -> tuple[Benefit, ...]:
+def compute_benefits(
+    records: Sequence[Record], indication: str, month: float, age: float | None = None
+) -> tuple[Benefit, ...]:
     """Compute what half less pain a technique gives beyond a control arm, record by record.
 
     Parameters
@@ -66,6 +69,8 @@ def compute_benefits(records: Sequence[Record], indication: str, month: float) -
         Indication of the patient.
     month : float
         Month asked; a control arm was seen within half of it.
+    age : float, optional
+        Age of the patient, if it is known.
 
     Returns
     -------
@@ -81,11 +86,18 @@ def compute_benefits(records: Sequence[Record], indication: str, month: float) -
     >>> [benefit] = compute_benefits([record], "failed_back_surgery", 6.0)
     >>> benefit.status, benefit.arm, round(benefit.difference.value, 2), benefit.holds_zero
     ('told', 'usual care', 0.18, False)
+    >>> benefit.treated.denominator
+    'those randomised or seen in the trials'
     """
-    return tuple(benefit for record in records for benefit in _compute(record, indication, month))
+    return tuple(
+        benefit for record in records for benefit in _compute(record, indication, month, explain_ages(record, age))
+    )
 
 
-def _compute(record: Record, indication: str, month: float) -> Iterator[Benefit]:
+def _compute(record: Record, indication: str, month: float, ages: str) -> Iterator[Benefit]:
+    if ages:
+        yield Benefit(outcome=PAIN, approach=record.approach or "", status=REFUSES, because=ages)
+        return
     control, silence = choose_control(record, PAIN, indication, month)
     if control is not None:
         yield _subtract_arms(record, control)
@@ -119,13 +131,16 @@ def _tell(record: Record, control: Comparator, difference: Difference) -> Benefi
     how = "randomised trials" if difference.randomised else NOT_RANDOMISED
     reading = "the interval holds no difference" if holds_zero else "the interval does not hold zero"
     at = f" at {wording.months(control.month)}"
+    whom = f"those {' or '.join(difference.denominators)} in the trials"
+    expected = name_denominator(record)
+    other = "" if whom == expected else f"; of {whom}, while what is expected is of {expected}"
     shared = {"month": control.month, "interval": "95 % interval"}
     name = f"{PAIN}: treated less {control.kind}"
     return Benefit(
         outcome=PAIN,
         approach=record.approach or "",
         status=TELLS,
-        because=f"both arms of the same {how}{at}; {reading}",
+        because=f"both arms of the same {how}{at}; {reading}{other}",
         arm=control.kind,
         definition=control.definition,
         treated=publish(
@@ -135,6 +150,7 @@ def _tell(record: Record, control: Comparator, difference: Difference) -> Benefi
             control.tag,
             value=difference.treated,
             n=difference.n,
+            denominator=whom,
             month=control.month,
             note="treated arms of the trials of this control arm",
         ),
@@ -148,10 +164,12 @@ def _tell(record: Record, control: Comparator, difference: Difference) -> Benefi
             lower=difference.lower,
             upper=difference.upper,
             n=difference.n + control.n,
+            denominator=whom,
             note=f"number needed to treat {difference.needed}" if difference.needed else "no number needed to treat",
             **shared,
         ),
         holds_zero=holds_zero,
+        counts_intended=bool({*difference.denominators} & {*INTENDED}),
     )
 
 
@@ -225,6 +243,7 @@ def _count_arm(labels: OutcomeLabels, cohort: Cohort, outcome: str, name: str, m
         lower=lower,
         upper=upper,
         interval="95 % interval (Wilson)",
+        confidence=CONFIDENCE,
         n=about,
         note=f"of those whose outcome is known{'; share and n are rounded' if is_real else ''}",
     )
@@ -243,6 +262,7 @@ def _subtract(arms: Mapping[str, Figure], first: str, second: str) -> Figure:
         lower=lower,
         upper=upper,
         interval="95 % interval (Newcombe)",
+        confidence=CONFIDENCE,
         n=(one.n or 0) + (other.n or 0),
         note="assigned by lot; " + ("the interval holds no difference" if holds_zero else "the interval excludes zero"),
     )

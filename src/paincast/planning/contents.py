@@ -53,6 +53,11 @@ class Expected:
         Share in a matching control arm. It is of other patients and must not be subtracted; see :class:`Benefit`.
     control_because : str
         Why there is no control.
+    support : str
+        What a published figure stands on: one of :data:`paincast.planning.expected.SUPPORTS`, or ``other ages`` where
+        it is withheld; empty for a model, and where there is no figure.
+    borrowed_from : str
+        Indication of the studies, where it is another than the patient's.
     """
 
     outcome: str
@@ -60,6 +65,8 @@ class Expected:
     approach: str = ""
     control: Figure | None = None
     control_because: str = ""
+    support: str = ""
+    borrowed_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,8 @@ class Benefit:
         Both arms of the same trials, and their difference.
     holds_zero : bool, optional
         Whether the interval of the difference holds no difference.
+    counts_intended : bool
+        Whether trials count everyone who entered or was randomised, also those who did not get the procedure.
     """
 
     outcome: str
@@ -92,6 +101,7 @@ class Benefit:
     control: Figure | None = None
     difference: Figure | None = None
     holds_zero: bool | None = None
+    counts_intended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +161,8 @@ class TechniquePlan:
     certainty : tuple of Sure
     not_known : tuple of str
         What no study tells.
+    ages : str
+        Why the figures are not of the patient's age: what is expected is withheld, and the rest is of other ages.
     """
 
     technique: str
@@ -172,6 +184,7 @@ class TechniquePlan:
     costs: tuple[Figure, ...] = ()
     certainty: tuple[Sure, ...] = ()
     not_known: tuple[str, ...] = ()
+    ages: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +247,8 @@ class Plan:
         Studies that compared two procedures in the indication.
     preferences : Preferences, optional
         If weights were given.
+    comparison_unused : str
+        Why the comparison that was given is not used; empty if it is, or none was given.
     notes : tuple of str
         What else the reader should know.
     sources : mapping of str to Reference
@@ -255,6 +270,7 @@ class Plan:
     work_up: tuple[WorkUp, ...]
     comparisons: tuple[Comparison, ...]
     preferences: Preferences | None
+    comparison_unused: str
     notes: tuple[str, ...]
     sources: Mapping[str, Reference]
 

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from paincast.deferred import pandas as pd
 from paincast.effects.trial import LATEST_MONTH
 from paincast.errors import SettingsError
 from paincast.evidence.comparators import Comparator, choose_comparator, explain_silence
-from paincast.evidence.figures import TAG_OF_SUPPORT, Record
+from paincast.evidence.figures import TAG_OF_SUPPORT, CurvePoint, Record
 from paincast.planning.contents import Expected
 from paincast.planning.figures import Figure, publish
 from paincast.planning.suitability import Suitability
 from paincast.predictor import Predictor
+from paincast.scoring.linear_plain import FARTHEST_SCORE
 from paincast.serving import predict
 from paincast.serving.months import check_months
 
 PAIN = "pain_response"
 BORROWED = "the nearest evidence, of"
 NEW_STUDY = "95 % interval of the share in a new study"
-SUPPORTS: Mapping[str, str] = {
-    "counted": "counted at this month in studies of the indication",
-    "near month": "counted at a near month in studies of the indication",
-    "other outcome": "computed from another outcome in studies of the indication",
-    "interpolated": "read between months that studies of the indication count",
-    "carried over": "assumed: carried over from other indications and techniques",
-}
+SUPPORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "counted": "pooled from studies; those of {indication} count this month",
+        "near month": "pooled from studies; those of {indication} count a near month",
+        "other outcome": "pooled from studies; those of {indication} count another outcome near this month",
+        "interpolated": "no study of {indication} counts near this month; read off the pooled course",
+        "carried over": "assumed: carried over from other indications and techniques",
+    }
+)
+"""What a point of a curve stands on, in words."""
 
 COUNTED = ("counted", "near month", "other outcome")
 """Supports by studies of the indication."""
+
+OTHER_AGES = "other ages"
+"""Support of a figure that is withheld, because the studies are of other ages."""
+
+ADULT_YEARS = 18.0
+"""Lowest age of the patients of the evidence."""
 
 Models = Mapping[str, Predictor]
 
@@ -42,13 +53,17 @@ class Month(NamedTuple):
     because: str
 
 
-def choose_month(suitable: Mapping[str, Suitability], models: Models, asked: object = None) -> Month:
+def choose_month(
+    suitable: Mapping[str, Suitability], episode: pd.DataFrame, models: Models, asked: object = None
+) -> Month:
     """Choose the month of all expected outcomes.
 
     Parameters
     ----------
     suitable : mapping of str to Suitability
         Techniques whose indication fits.
+    episode : DataFrame of shape (1, ...)
+        The patient: only studies of the patient's indication count as such, and evidence of other ages has no answer.
     models : mapping of str to Predictor
         Models; may be empty.
     asked : float, optional
@@ -73,7 +88,7 @@ def choose_month(suitable: Mapping[str, Suitability], models: Models, asked: obj
             raise SettingsError(f"month: needs a number up to {LATEST_MONTH:g}", code="PC-PLANNING-13")
         return Month(months[0], "asked for")
     by_model = _count([_list_model_months(name, models) for name in suitable])
-    points = [_list_points(item) for item in suitable.values()]
+    points = [_list_points(item, episode) for item in suitable.values()]
     by_curve = _count([set(of) for of in points])
     by_count = _count([{month for month, support in of.items() if support in COUNTED} for of in points])
     primary = _count([{record.primary_month or 0.0 for record in item.records} for item in suitable.values()])
@@ -87,13 +102,18 @@ def choose_month(suitable: Mapping[str, Suitability], models: Models, asked: obj
     return Month(best, f"{candidates[best]} of {len(suitable)} techniques that fit have {what} at this month{counted}")
 
 
-def _list_points(item: Suitability) -> dict[float, str]:
-    """List the months of the curves of a technique, each with the best support of any approach."""
+def _list_points(item: Suitability, episode: pd.DataFrame) -> dict[float, str]:
+    """List the months of the curves of a technique, each with the best support of any approach.
+
+    What studies of another indication count is carried over.
+    """
     found: dict[float, str] = {}
     for record in item.records:
-        for month, point in (record.response.points if record.response else {}).items():
-            best = min(found.get(month, "carried over"), point.support, key=[*SUPPORTS].index)
-            found[month] = best
+        is_own = record.indication == episode["indication"].iloc[0]
+        points = {} if explain_ages(record, get_age(episode)) or not record.response else record.response.points
+        for month, point in points.items():
+            support = point.support if is_own else "carried over"
+            found[month] = min(found.get(month, support), support, key=[*SUPPORTS].index)
     return found
 
 
@@ -132,11 +152,13 @@ def expect(
     rows = _predict(technique, episode, models, month)
     indication = str(episode["indication"].iloc[0])
     alone = records[0] if len(records) == 1 else None
+    age = get_age(episode)
+    ages = next(filter(None, (explain_ages(record, age) for record in records)), "")
     expected = [
         Expected(
             outcome=row["outcome"],
-            figure=_read_row(row, month),
-            **_find_control(alone, row["outcome"], indication, month),
+            figure=_read_row(row, month, f"of evidence behind a model: {ages}" if ages else ""),
+            **_find_control(alone, row["outcome"], episode, month),
         )
         for row in rows
         if not (row["abstained"] and row["outcome"] == PAIN)
@@ -148,12 +170,49 @@ def expect(
             Expected(
                 outcome=PAIN,
                 approach=record.approach or "",
-                figure=read_curve(record, indication, month, remark),
-                **_find_control(record, PAIN, indication, month),
+                figure=withhold(read_curve(record, indication, month, remark), explain_ages(record, age)),
+                support=OTHER_AGES if explain_ages(record, age) else _find_support(record, month),
+                borrowed_from="" if record.indication == indication else record.indication,
+                **_find_control(record, PAIN, episode, month),
             )
             for record in records
         ]
     return tuple(expected)
+
+
+def explain_ages(record: Record, age: float | None) -> str:
+    """Explain why figures of a record are not of the patient's age; empty where they are, or the age is unknown.
+
+    The studies are of adults. As in the domain of models, an age is outside if it is more than four standard deviations
+    from the mean of the record.
+    """
+    if age is None:
+        return ""
+    if age < ADULT_YEARS:
+        return "the studies are of adults, and the patient is younger"
+    told = record.baseline.get("age_years")
+    if told is None or told.mean is None or told.sd is None or abs(age - told.mean) <= FARTHEST_SCORE * told.sd:
+        return ""
+    return f"the patients of the studies were {told.mean:.0f} years old on average (standard deviation {told.sd:.0f})"
+
+
+def get_age(episode: pd.DataFrame) -> float | None:
+    """Get the age of the patient in years; None where it is unknown."""
+    age = episode["age_years"].iloc[0]
+    return None if pd.isna(age) else float(age)
+
+
+def withhold(figure: Figure, reason: str) -> Figure:
+    """Withhold the value of a figure if there is a reason, which its note then tells."""
+    if not reason:
+        return figure
+    blank = replace(figure, value=None, lower=None, upper=None, interval="", confidence=None, n=None)
+    return replace(blank, note=f"withheld: {reason}", denominator="", source=(), tag="")
+
+
+def _find_support(record: Record, month: float) -> str:
+    points = record.response.points if record.response else {}
+    return points[month].support if month in points else ""
 
 
 def _predict(technique: str, episode: pd.DataFrame, models: Models, month: float) -> list[dict[str, Any]]:
@@ -165,7 +224,7 @@ def _predict(technique: str, episode: pd.DataFrame, models: Models, month: float
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _read_row(row: Mapping[str, Any], month: float) -> Figure:
+def _read_row(row: Mapping[str, Any], month: float, remark: str = "") -> Figure:
     """Read a prediction as a figure; ``n`` counts real patients."""
     is_share = not pd.isna(row["probability"])
     names = ("probability", "lower", "upper") if is_share else ("expected", "expected_lower", "expected_upper")
@@ -175,6 +234,7 @@ def _read_row(row: Mapping[str, Any], month: float) -> Figure:
         remarks = [f"the model abstains: {row['abstained_because']}"]
     elif row["in_domain"] is False:
         remarks.append("the patient is unlike those the model was trained on")
+    remarks += [remark] if remark else []
     return Figure(
         name=str(row["outcome"]),
         unit="share" if is_share or row["outcome"] != "pain_change" else "points",
@@ -182,6 +242,7 @@ def _read_row(row: Mapping[str, Any], month: float) -> Figure:
         lower=lower,
         upper=upper,
         interval=f"{row['level']:.0%} interval for this patient".replace("%", " %"),
+        confidence=None if lower is None else float(row["level"]),
         month=month,
         basis=str(row["basis"]),
         source=(f"model {row['model_version']}",),
@@ -192,7 +253,11 @@ def _read_row(row: Mapping[str, Any], month: float) -> Figure:
 
 
 def read_curve(record: Record, indication: str, month: float, remark: str = "") -> Figure:
-    """Read the published curve of a record at a month; a month that it does not hold is not read between others."""
+    """Read the published curve of a record at one of its months; between them it is not read.
+
+    At a month that no study of the record counts, the point itself is read off the pooled course: the note tells
+    between which months that studies count.
+    """
     points = record.response.points if record.response else {}
     borrowed = "" if record.indication == indication else f"{BORROWED} {record.indication}"
     if month not in points:
@@ -200,8 +265,8 @@ def read_curve(record: Record, indication: str, month: float, remark: str = "") 
         note = "; ".join(filter(None, (remark, borrowed, f"no figure at month {month:g}; months with one: {told}")))
         return publish(PAIN, "share", (), "", month=month, note=note)
     point = points[month]
-    of = record.response.denominator if record.response else ""
-    notes = (remark, borrowed, SUPPORTS[point.support], f"of {of}" if of else "of those treated")
+    whose = record.indication if borrowed else "the indication"
+    notes = (remark, borrowed, _describe_support(points, month).format(indication=whose))
     return publish(
         PAIN,
         "share",
@@ -211,10 +276,31 @@ def read_curve(record: Record, indication: str, month: float, remark: str = "") 
         lower=point.predicted_lower,
         upper=point.predicted_upper,
         interval=NEW_STUDY,
+        denominator=name_denominator(record),
         month=month,
         n=point.n,
         note="; ".join(filter(None, notes)),
     )
+
+
+def name_denominator(record: Record) -> str:
+    """Name whom the shares of a record's curve are of."""
+    return (record.response.denominator if record.response else "") or "those treated"
+
+
+def _describe_support(points: Mapping[float, CurvePoint], month: float) -> str:
+    """Describe what a point stands on; one that is read off the course with the counted months around it."""
+    told = SUPPORTS[points[month].support]
+    counted = sorted(other for other, point in points.items() if point.support in COUNTED)
+    if points[month].support != "interpolated" or not counted:
+        return told
+    before = max((other for other in counted if other < month), default=None)
+    after = min((other for other in counted if other > month), default=None)
+    if before is None:
+        return f"{told}, before month {after:g}, the first that they count"
+    if after is None:
+        return f"{told}, after month {before:g}, the last that they count"
+    return f"{told} between months {before:g} and {after:g}"
 
 
 def choose_control(record: Record, outcome: str, indication: str, month: float) -> tuple[Comparator | None, str]:
@@ -225,10 +311,12 @@ def choose_control(record: Record, outcome: str, indication: str, month: float) 
     return control, "" if control else explain_silence(own, outcome, month, remark)
 
 
-def _find_control(record: Record | None, outcome: str, indication: str, month: float) -> dict[str, Any]:
+def _find_control(record: Record | None, outcome: str, episode: pd.DataFrame, month: float) -> dict[str, Any]:
     if record is None:
         return {"control_because": "the approach is not given, and controls are those of an approach"}
-    control, silence = choose_control(record, outcome, indication, month)
+    if ages := explain_ages(record, get_age(episode)):
+        return {"control_because": ages}
+    control, silence = choose_control(record, outcome, str(episode["indication"].iloc[0]), month)
     return {"control": show_control(control) if control else None, "control_because": silence}
 
 
@@ -249,13 +337,16 @@ def show_control(control: Comparator) -> Figure:
     )
 
 
-def list_durability(records: Sequence[Record], indication: str, month: float | None) -> Iterator[Figure]:
+def list_durability(
+    records: Sequence[Record], indication: str, month: float | None, age: float | None = None
+) -> Iterator[Figure]:
     """List the published response at later months, and survival where it limits follow-up."""
     for record in records:
         by = f", {record.approach}" if record.approach and len(records) > 1 else ""
         for later in sorted(record.curve or {}):
             if month is None or later > month:
-                yield replace(read_curve(record, indication, later), name=f"{PAIN}{by}")
+                later_on = withhold(read_curve(record, indication, later), explain_ages(record, age))
+                yield replace(later_on, name=f"{PAIN}{by}")
         if record.survival:
             told = record.survival
             yield publish(

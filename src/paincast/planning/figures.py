@@ -8,6 +8,12 @@ from typing import Any
 BASES = ("published", "synthetic", "real", "blended", "schedule", "stated")
 """What a figure stands on: studies, a model by its patients, the schedule of a record, or what the clinic states."""
 
+CONFIDENCE, Z = 0.95, 1.96
+"""Confidence of the intervals of published and stated figures, and its normal quantile."""
+
+LEVEL = "95 % interval"
+"""How an interval of that confidence begins in words."""
+
 NOT_VALIDATED = "published figure; not held against patients of a registry"
 
 
@@ -23,6 +29,11 @@ class Figure:
         The number and its interval; None where nothing is known.
     interval : str
         What the interval is.
+    confidence : float, optional
+        Share of such intervals that hold what they are of; None where the ends are no interval of a stated confidence,
+        such as the lowest and highest published rate.
+    denominator : str
+        Whom a share is of; empty where it is not told.
     month : float, optional
         Months after the procedure.
     basis : str
@@ -47,6 +58,8 @@ class Figure:
     lower: float | None = None
     upper: float | None = None
     interval: str = ""
+    confidence: float | None = None
+    denominator: str = ""
     month: float | None = None
     tag: str = ""
     source: tuple[str, ...] = ()
@@ -67,10 +80,22 @@ class Statement:
 def publish(name: str, unit: str, source: str | tuple[str, ...], tag: str, **more: Any) -> Figure:
     """Make a figure of published evidence; one that is not known has no value.
 
+    An interval that is called a 95 % interval has that confidence.
+
     Examples
     --------
     >>> publish("response", "share", "senza2015", "FOUND", value=0.5, n=90).basis
     'published'
     """
     sources = (source,) if isinstance(source, str) else tuple(source)
-    return Figure(name=name, unit=unit, basis="published", validation=NOT_VALIDATED, source=sources, tag=tag, **more)
+    has_level = more.get("lower") is not None and str(more.get("interval", "")).startswith(LEVEL)
+    return Figure(
+        name=name,
+        unit=unit,
+        basis="published",
+        validation=NOT_VALIDATED,
+        source=sources,
+        tag=tag,
+        confidence=CONFIDENCE if has_level else None,
+        **more,
+    )

@@ -13,7 +13,7 @@ from paincast.files.serialization import to_plain
 from paincast.models_folder import list_notes
 from paincast.planning.benefit import compute_benefits
 from paincast.planning.contents import FORMAT, Harm, Plan, Reference, TechniquePlan, WorkUp
-from paincast.planning.cost import Price, compute_costs, read_prices
+from paincast.planning.cost import compute_costs
 from paincast.planning.evidence_parts import (
     PROTOCOL,
     RECOVERY,
@@ -24,11 +24,11 @@ from paincast.planning.evidence_parts import (
     list_statements,
     list_steps,
 )
-from paincast.planning.expected import Models, choose_month, expect, list_durability
+from paincast.planning.expected import Models, choose_month, expect, explain_ages, list_durability
 from paincast.planning.figures import Figure, publish
 from paincast.planning.patient import Facts, read_facts
-from paincast.planning.preferences import BY_CONTRAST, Preferences, order_options
-from paincast.planning.stated import read_contrast, read_weights
+from paincast.planning.preferences import BY_CONTRAST, Preferences, Weights, order_options
+from paincast.planning.stated import Contrast, Price, read_contrast, read_prices, read_weights
 from paincast.planning.suitability import GROUPS, HOLDS, Suitability, assess_technique
 from paincast.schema import EPISODES, RESEARCH_MARK, TECHNIQUES
 from paincast.serving.months import common_contract
@@ -42,6 +42,7 @@ ORDER = (
 NOTES = (
     "Research software: a summary of what publications and models say, and no medical advice.",
     "What is expected after a technique is a prognosis given that technique: it does not compare techniques.",
+    "Published figures are of adults.",
 )
 
 
@@ -66,11 +67,11 @@ def plan(
     month : float, optional
         Month of all expected outcomes; by default that at which most indicated techniques have an answer.
     preferences : str, Path or mapping, optional
-        Weights of patient or clinic; see :func:`paincast.planning.stated.read_weights`.
+        Weights of patient or clinic; see :func:`paincast.planning.stated.weights.read_weights`.
     prices : str, Path or mapping, optional
-        Prices; by default those shipped. See :func:`paincast.planning.cost.read_prices`.
+        Prices; by default those shipped. See :func:`paincast.planning.stated.prices.read_prices`.
     comparison : object, mapping, str or Path, optional
-        A comparison of techniques; see :func:`paincast.planning.stated.read_contrast`.
+        A comparison of techniques; see :func:`paincast.planning.stated.comparison.read_contrast`.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def plan(
     suitable = {name: assess_technique(name, facts.episode) for name in TECHNIQUES}
     fitting = {name: item for name, item in suitable.items() if item.records}
     indicated = {name: item for name, item in fitting.items() if item.group == GROUPS[0]}
-    common = choose_month(indicated or fitting, gathered, month)
+    common = choose_month(indicated or fitting, facts.episode, gathered, month)
     techniques = tuple(
         _plan_technique(name, suitable[name], facts, gathered, common.month, known_prices.get(name))
         for group in GROUPS
@@ -108,8 +109,8 @@ def plan(
         if suitable[name].group == group
     )
     ordered: Preferences | None = None
+    contrast = contrast.hold_for(facts, common.month, {name: item.group for name, item in suitable.items()})
     if weights is not None:
-        contrast = contrast.hold_for(facts.get("indication") or "")
         figures = {**_gather_figures(techniques, known_prices), "recovery": weights.recovery, **contrast.figures}
         ordered = order_options(tuple(indicated), figures, weights, dict.fromkeys(BY_CONTRAST, contrast.refusal))
     indication = facts.get("indication") or ""
@@ -129,6 +130,7 @@ def plan(
         work_up=tuple(_list_work_up(techniques, suitable, facts, gathered)),
         comparisons=comparisons_of(indication),
         preferences=ordered,
+        comparison_unused=_explain_unused(contrast, weights),
         notes=(*NOTES, *_note_models(models, gathered)),
         sources={},
     )
@@ -161,16 +163,23 @@ def _plan_technique(
         told,
         steps=steps,
         expected=expected,
-        benefits=() if month is None else compute_benefits(records, indication, month),
+        benefits=() if month is None else compute_benefits(records, indication, month, facts.get("age_years")),
         harms=list_harms(records),
-        durability=tuple(list_durability(records, indication, month)),
+        durability=tuple(list_durability(records, indication, month, facts.get("age_years"))),
         visits=count_visits(records, steps),
         recovery=list_statements(technique, (RECOVERY,)),
         protocol=list_statements(technique, PROTOCOL),
         costs=(*compute_costs(price, expected), *list_published_costs(records)),
         certainty=list_certainty(records),
         not_known=tuple(dict.fromkeys(text for record in records for text in record.not_known)),
+        ages=next(filter(None, (explain_ages(record, facts.get("age_years")) for record in records)), ""),
     )
+
+
+def _explain_unused(contrast: Contrast, weights: Weights | None) -> str:
+    if contrast.unused or not contrast.figures:
+        return contrast.refusal if contrast.unused else ""
+    return "" if weights else "the comparison is not used: no weights were given"
 
 
 def _gather_figures(techniques: Sequence[TechniquePlan], prices: Mapping[str, Price]) -> dict[str, dict[str, Figure]]:

@@ -38,6 +38,8 @@ def format_plan(made: Plan) -> str:
         if item.records or item.open_facts:
             lines += _format_technique(item)
     lines += [*_format_others(made), *_format_work_up(made), *_format_comparisons(made.comparisons)]
+    if made.comparison_unused:
+        lines += ["", *_wrap(f"{made.comparison_unused[0].upper()}{made.comparison_unused[1:]}.")]
     if made.preferences:
         lines += _format_preferences(made.preferences)
     lines += _format_sources(made)
@@ -89,6 +91,8 @@ def _format_technique(item: TechniquePlan) -> list[str]:
     if open_rules:
         lines += _bullet([f"not assessed: {', '.join(open_rules)}"])
     lines += _bullet(_describe_fact(fact, item.group) for fact in item.open_facts)
+    if item.ages:
+        lines += _bullet([f"{item.ages}: what is expected is withheld; complications and visits are of other ages"])
     parts: tuple[tuple[str, Iterable[str]], ...] = (
         ("Before it", _describe_steps(item)),
         ("Expected", map(_describe_expected, item.expected)),
@@ -177,6 +181,7 @@ def format_figure(figure: Figure) -> str:
     if figure.value is not None or figure.lower is not None:
         about += [f"n {figure.n:,}" if figure.n is not None else "n not told"]
         about += [" ".join(filter(None, (figure.basis, figure.tag)))]
+        about += [f"of {figure.denominator}"] if figure.denominator else []
         about += [figure.validation] if figure.validation not in ("", NOT_VALIDATED) else []
     about += [figure.note] if figure.note else []
     told = f" ({'; '.join(about)})" if about else ""

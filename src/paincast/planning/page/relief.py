@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from paincast.planning.benefit import NOT_RANDOMISED
 from paincast.planning.contents import Benefit, Expected, TechniquePlan
-from paincast.planning.expected import BORROWED, PAIN
+from paincast.planning.expected import COUNTED, PAIN
 from paincast.planning.figures import Figure
 from paincast.planning.page.catalogue import Words
 from paincast.planning.page.icons import PEOPLE, People, count_people, draw_people
@@ -39,15 +39,23 @@ def draw_treated(expected: Expected, item: TechniquePlan, month: float | None, w
     sentences = [
         words.write("relief", told, number=people.number, others=people.others, month=when),
         words.write("relief", "range", lower=people.lower, upper=people.upper),
+        *write_confidence([figure], words),
         words.write("relief", "for_group" if is_counted else "for_you"),
     ]
-    if is_counted and not figure.n:
-        sentences.append(words.write("relief", "not_counted"))
-    if BORROWED in figure.note:
+    if is_counted and expected.support not in COUNTED:
+        told = "carried_over" if expected.support == "carried over" else "not_counted"
+        sentences.append(words.write("relief", told))
+    if expected.borrowed_from:
         sentences.append(words.write("relief", "borrowed"))
     return _draw(
         heading, tuple(sentences), people, f"with-{item.technique}-{expected.approach or 'any'}", words, approach
     )
+
+
+def write_confidence(figures: Sequence[Figure], words: Words) -> list[str]:
+    """Write how often ranges like those of figures are right, each confidence once."""
+    levels = dict.fromkeys(round(PEOPLE * figure.confidence) for figure in figures if figure.confidence is not None)
+    return [words.write("relief", "confidence", level=level) for level in levels]
 
 
 def draw_unknown_treated(item: TechniquePlan, month: float | None, words: Words) -> Picture:
@@ -75,6 +83,7 @@ def draw_control(found: Expected | None, item: TechniquePlan, month: float | Non
         words.write("relief", "without_text", number=people.number, others=people.others, month=when),
         words.write("relief", "without_what", kind=words.get("controls").get(kind, kind)),
         words.write("relief", "without_range", lower=people.lower, upper=people.upper),
+        *write_confidence([found.control], words),
     ]
     return _draw(heading, tuple(sentences), people, name, words)
 
@@ -110,6 +119,9 @@ def _write_difference(benefit: Benefit, month: float | None, words: Words) -> It
     with_it, without = (round(PEOPLE * (arm.value or 0.0)) if arm else 0 for arm in (treated, control))
     counts = {"treated": with_it, "control": without, "number": with_it - without, "lower": lower, "upper": upper}
     yield words.write("relief", "difference", kind=words.get("controls").get(benefit.arm, benefit.arm), **counts)
+    yield from write_confidence([difference], words)
+    if benefit.counts_intended:
+        yield words.write("relief", "difference_intended")
     if benefit.approach:
         by = words.get("approaches").get(benefit.approach, benefit.approach)
         yield words.write("relief", "difference_by", approach=by)
@@ -129,7 +141,7 @@ def write_lasts(item: TechniquePlan, words: Words) -> list[str]:
     sentences = [_write_later(figure, words) for figure in later]
     if any(not figure.n for figure in later):
         sentences.append(words.write("lasts", "worked_out"))
-    return [*sentences, *_write_survival(item, words)]
+    return [*sentences, *write_confidence(later, words), *_write_survival(item, words)]
 
 
 def _write_survival(item: TechniquePlan, words: Words) -> Iterator[str]:

@@ -19,6 +19,7 @@ from paincast.planning.page.relief import (
     find_control,
     list_relief,
     write_benefit,
+    write_confidence,
     write_lasts,
     write_later,
 )
@@ -106,6 +107,8 @@ def _write_choice(plan: Plan, words: Words) -> Iterator[str]:
         yield words.write("choice", "no_month")
     else:
         yield words.write("choice", "month", month=words.write_months(plan.month))
+    if any(item.ages for item in plan.techniques):
+        yield words.write("choice", "ages")
 
 
 def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
@@ -187,7 +190,8 @@ def _write_cost(costs: Sequence[Figure], words: Words) -> str:
     if price.lower is None or price.upper is None:
         return words.write("cost", "known", amount=f"{currency} {price.value:,.0f}", note=note)
     ends = (f"{currency} {end:,.0f}" for end in (price.lower, price.upper))
-    return words.write("cost", "range", lower=next(ends), upper=next(ends), note=note)
+    told = words.write("cost", "range", lower=next(ends), upper=next(ends), note=note)
+    return " ".join([told, *write_confidence([price], words)])
 
 
 def _write_unknown(item: TechniquePlan, plan: Plan, control: Expected | None, words: Words) -> Iterator[str]:
@@ -227,12 +231,16 @@ def _write_without(shown: Sequence[TechniquePlan], plan: Plan, words: Words) -> 
                     **vars(count_figure(found.control)),
                 )
             )
+            told += write_confidence([found.control], words)
     sentences += [words.write("without", "known"), *_unique(told)] if told else [words.write("without", "unknown")]
     return [*sentences, words.write("harms", "not_counted_without"), words.write("without", "change")]
 
 
 def _write_preferences(plan: Plan, words: Words) -> list[str]:
-    return [words.write("values", "order" if plan.preferences is None else "weighed")]
+    sentences = [words.write("values", "order" if plan.preferences is None else "weighed")]
+    if plan.comparison_unused:
+        return [*sentences, words.write("values", "comparison_unused")]
+    return [*sentences, words.write("values", "no_comparison")] if plan.preferences is None else sentences
 
 
 def _write_certainty(item: TechniquePlan, words: Words) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from paincast.evidence.conditions import describe_condition
 from paincast.reporting.effects.drawing import Drawing
 from paincast.reporting.effects.results import ComparisonResults
 from paincast.reporting.effects.sections import SECTIONS
@@ -16,7 +15,7 @@ from paincast.reporting.effects.words import format_count
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
 
-FORMAT = 1
+FORMAT = 2
 """Format of the result as JSON."""
 
 NOTES = {
@@ -80,7 +79,7 @@ def format_result(results: ComparisonResults) -> str:
         "verdict": results.verdict,
         "question": trial.question,
         "indications": list(trial.indications),
-        "conditions": [describe_condition(condition) for condition in trial.conditions],
+        "conditions": list(trial.conditions),
         "strategies": [
             {"name": one.name, "technique": one.technique, "approaches": list(one.approaches)}
             for one in trial.strategies

@@ -29,6 +29,8 @@ class Difference(NamedTuple):
         Number needed to treat; None where the interval holds no difference.
     randomised : bool
         Whether all trials are.
+    denominators : tuple of str
+        Whom the treated arms are counted over (:data:`paincast.evidence.synthesis.study.DENOMINATORS`).
     """
 
     treated: float
@@ -38,6 +40,7 @@ class Difference(NamedTuple):
     upper: float
     needed: int | None
     randomised: bool
+    denominators: tuple[str, ...]
 
 
 def compare_arms(record: Record, comparator: Comparator) -> Difference | None:
@@ -75,6 +78,7 @@ def compare_arms(record: Record, comparator: Comparator) -> Difference | None:
         upper=upper,
         needed=ceil(1.0 / points) if lower > 0 else None,
         randomised=all(rate.design in RANDOMISED for rate in arms),
+        denominators=tuple(sorted({rate.note.removeprefix("of those ") for rate in arms})),
     )
 
 
