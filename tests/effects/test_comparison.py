@@ -12,9 +12,9 @@ import pytest
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.effects import Comparison, TargetTrial, compare_techniques
-from paincast.effects.arms import make_arms
+from paincast.effects.arms import compute_flow, make_arms
 from paincast.effects.trial import Strategy
-from paincast.errors import RefusalError
+from paincast.errors import DataError, RefusalError
 from paincast.simulator import Assumptions, Truth, simulate_cohort, simulate_referrals
 
 Simulated = tuple[Cohort, Truth]
@@ -111,6 +111,47 @@ def test_the_first_eligible_episode_of_a_patient_counts(trial: TargetTrial, simu
     assert (episodes["procedure_year"] == episodes["patient_id"].map(first)).mean() > 0.99
     mixed = change_episodes(cohort, lambda rows: rows.iloc[::-1])
     assert set(make_arms(trial, mixed).episodes["episode_id"]) == set(episodes["episode_id"])
+
+
+@pytest.mark.parametrize("techniques", [[EPIDURAL, ROOT_BLOCK], [ROOT_BLOCK]])
+@pytest.mark.parametrize("value", [None, " "])
+def test_a_strategy_without_patients_is_one_line(
+    techniques: list[str], value: str | None, trial: TargetTrial, simulated: Simulated
+) -> None:
+    def forget(episodes: pd.DataFrame) -> pd.DataFrame:
+        nameless = episodes["technique"].isin(techniques)
+        return episodes.assign(patient_id=episodes["patient_id"].mask(nameless, value).astype("str"))
+
+    for find in (compute_flow, make_arms):
+        with pytest.raises(DataError) as refused:
+            find(trial, change_episodes(simulated[0], forget))
+        assert refused.value.code == "PC-EFFECTS-08"
+        assert "patient_id" in str(refused.value)
+        assert "root_block" in str(refused.value)
+        assert ("epidural" in str(refused.value)) is (EPIDURAL in techniques)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_table_without_the_column_of_patients_is_one_line(trial: TargetTrial, simulated: Simulated) -> None:
+    with pytest.raises(DataError) as refused:
+        make_arms(trial, change_episodes(simulated[0], lambda rows: rows.drop(columns="patient_id")))
+    assert refused.value.code == "PC-EFFECTS-08"
+
+
+def test_episodes_without_a_patient_are_left_out_and_counted(
+    comparison: Comparison, trial: TargetTrial, simulated: Simulated
+) -> None:
+    def forget(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes.assign(patient_id=episodes["patient_id"].mask(np.arange(len(episodes)) % 10 == 0))
+
+    cohort = change_episodes(simulated[0], forget)
+    arms = make_arms(trial, cohort)
+    named = change_episodes(cohort, lambda rows: rows.dropna(subset="patient_id"))
+    assert set(arms.episodes["episode_id"]) == set(make_arms(trial, named).episodes["episode_id"])
+    steps = arms.flow["step"].tolist()
+    assert len(steps) == len(comparison.flow) + 1
+    left = arms.flow.set_index("step").loc["with a recorded patient", ["root_block", "epidural"]]
+    assert left.sum() == cohort.episodes["patient_id"].notna().sum()
 
 
 def test_who_has_an_absolute_contraindication_to_any_strategy_is_left_out(

@@ -14,7 +14,7 @@ from paincast.deferred import pandas as pd
 from paincast.disclosure.flow import format_counts_together
 from paincast.effects.trial import YEAR, TargetTrial, list_covariates
 from paincast.eligibility import assess_condition, assess_technique
-from paincast.errors import RefusalError
+from paincast.errors import DataError, RefusalError
 from paincast.evidence.conditions import describe_condition
 from paincast.features import EpisodeEncoder
 from paincast.outcomes import Outcome, OutcomeLabels, compute_outcome
@@ -85,7 +85,8 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     An episode is analysed if it belongs to a strategy, has an eligible indication, fulfils the conditions, has no
     absolute contraindication to any strategy, can have the outcome, and is the first such episode of its patient: later
     ones follow on results of earlier ones, which are not among the covariates. A condition that cannot be assessed
-    counts as not fulfilled, a contraindication that cannot be assessed as absent.
+    counts as not fulfilled, a contraindication that cannot be assessed as absent. Episodes without a patient are left
+    out, as a step of the flow: whether the patient counts already cannot be told.
 
     Parameters
     ----------
@@ -100,6 +101,8 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
 
     Raises
     ------
+    DataError
+        If no episode of a strategy has a patient.
     RefusalError
         If a diagnostic block or a trial of stimulation decides who gets a strategy and its result is not recorded for
         all strategies, or is not adjusted for: the contrast is not identified, whatever the overlap. If a strategy has
@@ -136,6 +139,11 @@ def compute_flow(trial: TargetTrial, cohort: Cohort) -> pd.DataFrame:
     -------
     DataFrame
         ``step`` and a column for each strategy.
+
+    Raises
+    ------
+    DataError
+        If no episode of a strategy has a patient.
     """
     return _select_eligible(trial, cohort)[3]
 
@@ -161,7 +169,10 @@ def _select_eligible(trial: TargetTrial, cohort: Cohort) -> tuple[BoolArray, Int
         is_left[is_left] = kept.fillna(False).to_numpy(bool)
         steps[step] = np.bincount(strategy[is_left], minlength=len(trial.strategies))
 
+    has_patient = _find_patients(trial, episodes, strategy)
     keep("episodes of a strategy", pd.Series(True, index=episodes.index[is_left]))
+    if not has_patient[is_left].all():
+        keep("with a recorded patient", has_patient[is_left])
     keep("with an eligible indication", episodes.loc[is_left, "indication"].isin(trial.indications))
     for condition in trial.conditions:
         keep(f"with {describe_condition(condition)}", assess_condition(condition, episodes[is_left]))
@@ -175,6 +186,26 @@ def _select_eligible(trial: TargetTrial, cohort: Cohort) -> tuple[BoolArray, Int
     steps["with a known outcome"] = np.bincount(strategy[known], minlength=len(trial.strategies))
     flow = pd.DataFrame(steps, index=[one.name for one in trial.strategies]).T.rename_axis("step").reset_index()
     return is_left, strategy, labels, flow
+
+
+def _find_patients(trial: TargetTrial, episodes: pd.DataFrame, strategy: IntArray) -> pd.Series:
+    """Find the episodes whose patient is recorded; refuse a strategy of which there is none."""
+    has_patient = pd.Series(False, index=episodes.index)
+    if "patient_id" in episodes:
+        has_patient = episodes["patient_id"].notna() & (episodes["patient_id"].astype("str").str.strip() != "")
+    is_nameless = np.array(
+        [
+            (strategy == place).any() and not has_patient[strategy == place].any()
+            for place in range(len(trial.strategies))
+        ]
+    )
+    if is_nameless.any():
+        raise DataError(
+            f"patient_id is missing in every episode of {_join_names(trial, is_nameless)}; a comparison counts each "
+            "patient once: name the column that tells patients apart as patient_id",
+            code="PC-EFFECTS-08",
+        )
+    return has_patient
 
 
 def _assign(trial: TargetTrial, episodes: pd.DataFrame) -> IntArray:
@@ -201,21 +232,17 @@ def _refuse_unseen_selection(
         decides = np.array([name in some for some in deciding])
         is_one_sided = is_recorded.any() or (decides.any() and not decides.all())
         if is_one_sided and not is_recorded.all():
-            by = ", ".join(
-                one.name for one, chosen in zip(trial.strategies, decides | is_recorded, strict=True) if chosen
-            )
-            unseen = ", ".join(one.name for one, seen in zip(trial.strategies, is_recorded, strict=True) if not seen)
+            by = _join_names(trial, decides | is_recorded)
             raise RefusalError(
                 f"the contrast is not identified, whatever the overlap: {name} decides who gets {by} and is not "
-                f"recorded for {unseen}, so that the patients who would not have passed cannot be told there; record "
-                "it for every strategy, or compare strategies without such a stage",
+                f"recorded for {_join_names(trial, ~is_recorded)}, so that the patients who would not have passed "
+                "cannot be told there; record it for every strategy, or compare strategies without such a stage",
                 code="PC-EFFECTS-01",
             )
         if decides.any() and name not in adjusted:
-            by = ", ".join(one.name for one, chosen in zip(trial.strategies, decides, strict=True) if chosen)
             raise RefusalError(
-                f"the contrast is not identified without {name}, which decides who gets {by}: name it among the "
-                "covariates, or leave the list of covariates out",
+                f"the contrast is not identified without {name}, which decides who gets {_join_names(trial, decides)}: "
+                "name it among the covariates, or give neither a list of covariates nor a reason to leave it out",
                 code="PC-EFFECTS-06",
             )
 

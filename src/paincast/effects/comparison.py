@@ -21,6 +21,9 @@ from paincast.errors import RefusalError
 
 FloatArray = npt.NDArray[np.float64]
 
+RESULT_FORMAT = 1
+"""Format of a comparison as ``comparison.json``; a key that is added does not change it."""
+
 FALSE_ALARMS = 0.05
 """Chance that some negative control fails although nothing confounds it."""
 

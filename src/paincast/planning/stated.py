@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.effects.average import ATE
+from paincast.effects.comparison import RESULT_FORMAT
 from paincast.effects.trial import LATEST_MONTH
 from paincast.errors import RefusalError, SettingsError
 from paincast.files.bounded import read_json
@@ -33,8 +34,6 @@ COMPONENT_OF: Mapping[str, str] = MappingProxyType(
 """Component that a contrast of an outcome is of."""
 
 BASES_OF_PATIENTS = ("real", "blended", "synthetic")
-RESULT_FORMAT = 1
-"""Format of ``comparison.json``."""
 
 ONLY_APPROACHES = "a comparison of approaches says nothing of techniques as a whole"
 NO_CONTRAST = (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from paincast.effects.comparison import RESULT_FORMAT
 from paincast.evidence.conditions import describe_condition
 from paincast.reporting.effects.drawing import Drawing
 from paincast.reporting.effects.results import ComparisonResults
@@ -15,9 +16,6 @@ from paincast.reporting.effects.target import tabulate_items
 from paincast.reporting.effects.words import format_count
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
-
-FORMAT = 1
-"""Format of the result as JSON."""
 
 NOTES = {
     "synthetic": "SIMULATED PATIENTS. They follow published evidence: the comparison shows how the method works, and "
@@ -76,7 +74,7 @@ def format_result(results: ComparisonResults) -> str:
     """Format the result as JSON, for other programs; ``contrasts`` and ``risks`` are null if it was refused."""
     trial, origin = results.trial, results.origin
     content: dict[str, Any] = {
-        "format": FORMAT,
+        "format": RESULT_FORMAT,
         "verdict": results.verdict,
         "question": trial.question,
         "indications": list(trial.indications),

@@ -27,10 +27,10 @@ from paincast.effects.benefit import (
 from paincast.effects.bounds import benchmark_strengths, compute_bounds, compute_e_values, find_owner
 from paincast.effects.individual import estimate_individual_contrasts
 from paincast.effects.policy import compute_policy_curve, compute_policy_value
-from paincast.effects.trial import describe_protocol
 from paincast.errors import RefusalError
 from paincast.evidence import evidence_version
 from paincast.progress import SILENT, Progress
+from paincast.reporting.effects.protocol import describe_protocol
 from paincast.schema import MINIMUM_CELL
 from paincast.version import list_software
 
