@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +81,14 @@ class Arms:
         return np.asarray(np.isfinite(self.outcome))
 
 
+class _Block(NamedTuple):
+    """Encoded columns: ``matrix`` of shape (n, p), names, and which are not too rare for the propensity."""
+
+    matrix: FloatArray
+    columns: tuple[str, ...]
+    common: BoolArray
+
+
 def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     """Find the episodes that a target trial would have randomised, and encode their covariates.
 
@@ -114,8 +124,14 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     if np.bincount(received, minlength=len(trial.strategies)).all():
         _refuse_unseen_selection(trial, episodes, received, cohort.contract)
     _require_known(trial, cohort, received, outcome)
-    matrix, columns, is_indicator = _encode(list_covariates(trial, cohort.contract), episodes, cohort.contract)
-    shares = matrix.mean(axis=0)
+    covariates = list_covariates(trial, cohort.contract)
+    blocks = [_encode(covariates, episodes, cohort.contract), _encode_sites(episodes)]
+    matrix = np.concatenate([block.matrix for block in blocks], axis=1)
+    if not matrix.shape[1]:
+        raise RefusalError(
+            "no covariate is recorded for at least half of the eligible episodes, so that nothing can be adjusted for",
+            code="PC-EFFECTS-03",
+        )
     return Arms(
         strategies=tuple(one.name for one in trial.strategies),
         episodes=episodes,
@@ -124,10 +140,30 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
         patient=_code(episodes["patient_id"]),
         site=_code(episodes["site_id"]),
         matrix=matrix,
-        columns=columns,
-        common=~is_indicator | ((shares >= RARE) & (shares <= 1.0 - RARE)),
+        columns=tuple(name for block in blocks for name in block.columns),
+        common=np.concatenate([block.common for block in blocks]),
         flow=flow,
     )
+
+
+def encode_aside(arms: Arms, names: Iterable[str], contract: Contract) -> Arms:
+    """Take the same episodes with other columns as the matrix: to look at what is not adjusted for.
+
+    Parameters
+    ----------
+    arms : Arms
+        The analysed episodes.
+    names : iterable of str
+        Columns of an episode; those known for fewer than half of the episodes, or the same in all, are left out.
+    contract : Contract
+        Declares them.
+
+    Returns
+    -------
+    Arms
+    """
+    block = _encode(names, arms.episodes, contract)
+    return replace(arms, matrix=block.matrix, columns=block.columns, common=block.common)
 
 
 def compute_flow(trial: TargetTrial, cohort: Cohort) -> pd.DataFrame:
@@ -276,22 +312,21 @@ def _require_known(trial: TargetTrial, cohort: Cohort, received: IntArray, outco
     )
 
 
-def _encode(
-    covariates: tuple[str, ...], episodes: pd.DataFrame, contract: Contract
-) -> tuple[FloatArray, tuple[str, ...], BoolArray]:
-    """Encode covariates and site; return the matrix, its columns, and which of them are indicators."""
-    declared = {name: replace(contract.episodes[name], role="predictor") for name in covariates}
+def _encode(names: Iterable[str], episodes: pd.DataFrame, contract: Contract) -> _Block:
+    declared = {name: replace(contract.episodes[name], role="predictor") for name in names}
     encoder = EpisodeEncoder(contract=replace(contract, episodes=declared)).fit(episodes)
-    columns, is_indicator = list(encoder.get_feature_names_out()), list(encoder.flags)
+    matrix = encoder.transform(episodes)
+    is_indicator = np.array(encoder.flags, dtype=bool)
+    return _Block(matrix, tuple(encoder.get_feature_names_out()), ~is_indicator | _is_common(matrix))
+
+
+def _encode_sites(episodes: pd.DataFrame) -> _Block:
+    """Encode the sites; a single one takes no column."""
     codes, sites = episodes["site_id"].factorize(use_na_sentinel=False)
-    blocks = [encoder.transform(episodes)]
-    if len(sites) > 1:
-        blocks.append(np.eye(len(sites))[codes])
-        columns += [f"site_id={site}" for site in sites]
-        is_indicator += [True] * len(sites)
-    if not columns:
-        raise RefusalError(
-            "no covariate is recorded for at least half of the eligible episodes, so that nothing can be adjusted for",
-            code="PC-EFFECTS-03",
-        )
-    return np.concatenate(blocks, axis=1), tuple(columns), np.array(is_indicator, dtype=bool)
+    matrix = np.eye(len(sites))[codes][:, : len(sites) if len(sites) > 1 else 0]
+    return _Block(matrix, tuple(f"site_id={site}" for site in sites[: matrix.shape[1]]), _is_common(matrix))
+
+
+def _is_common(indicators: FloatArray) -> BoolArray:
+    shares = indicators.mean(axis=0)
+    return np.asarray((shares >= RARE) & (shares <= 1.0 - RARE))
