@@ -111,7 +111,7 @@ def test_the_run_of_a_refusal_holds_what_was_asked_and_found(refused_by_command:
 def test_an_answer_is_printed_written_and_recorded(by_command: Compared) -> None:
     assert (by_command.code, by_command.err) == (0, "")
     assert "The interval " in by_command.out
-    assert "\n12 sites, fewer than " in by_command.out
+    assert "\n12 clusters by site, fewer than " in by_command.out
     assert by_command.run.data.params["clustered_by"] == "patient and site"
     result = json.loads((by_command.folder / "reports" / compared.TRIAL / "comparison.json").read_text())
     [estimate, _] = [row["estimate"] for row in result["contrasts"]]

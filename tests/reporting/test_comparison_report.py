@@ -184,7 +184,12 @@ def test_what_is_not_adjusted_for_is_shown_and_drawn_apart(partial: ComparisonRe
     assert "<instrument>" not in page.replace(partial.origin.trial_text, "")
 
 
-SITES = {"none": (0, "No site is recorded"), "one": (1, "One site"), "few": (12, "12 sites"), "many": (40, None)}
+SITES = {
+    "none": (0, "No site is recorded"),
+    "one": (1, "One site"),
+    "few": (12, "12 clusters by site"),
+    "many": (40, None),
+}
 
 
 @pytest.mark.parametrize("name", SITES)

@@ -79,7 +79,7 @@ def tabulate_unadjusted(results: ComparisonResults) -> pd.DataFrame:
             "As treated": [_format_standardised(row["unweighted"]) for row in rows],
             "Weighted": [_format_standardised(row["weighted"]) for row in rows],
             "Needed": [f"at most {row['limit']:.2f}" if pd.notna(row["limit"]) else "not judged" for row in rows],
-            "Left out on purpose": [row["reason"] or "no reason is stated" for row in rows],
+            "Reason": [row["reason"] or "none is stated" for row in rows],
         }
     )
 

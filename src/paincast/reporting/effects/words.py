@@ -97,8 +97,8 @@ def describe_sites(clusters: Clusters | None) -> list[str]:
         return []
     if clusters.are_few:
         return [
-            f"{clusters.sites} sites, fewer than {FEW_SITES}: the interval rests on few clusters and may be too narrow "
-            "(Cameron 2015, doi:10.3368/jhr.50.2.317)."
+            f"{clusters.sites} clusters by site, fewer than {FEW_SITES}: the interval rests on few, and may be too "
+            "narrow (Cameron 2015, doi:10.3368/jhr.50.2.317)."
         ]
     count = "One site" if clusters.sites else "No site is recorded"
     return [
