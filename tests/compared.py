@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,11 +45,12 @@ def part_by_pain(cohort: Cohort) -> Cohort:
     return take_episodes(cohort, ((is_block & (pain <= 7)) | (~is_block & (pain >= 6))).to_numpy(bool))
 
 
-def gather(cohort: Cohort) -> ComparisonResults:
-    """Compare on a cohort; individual contrasts are those of the responses, and one covariate is a measure."""
+def gather(cohort: Cohort, **changes: Any) -> ComparisonResults:
+    """Compare on a cohort by a trial that may be changed; one covariate is a measure, predictions are responses."""
     file = find_trial(TRIAL)
     origin = Origin(trial_name=TRIAL, trial_text=file.read_text(encoding="utf-8"), cohort_name="ours", seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_BENCHMARKS", 1)
         patch.setattr(module, "estimate_individual_contrasts", lambda _, made: made.response - made.response[:, :1])
-        return gather_results(read_trial(file, cohort.contract), cohort, np.random.default_rng(1), origin)
+        trial = replace(read_trial(file, cohort.contract), **changes)
+        return gather_results(trial, cohort, np.random.default_rng(1), origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,8 @@ def test_the_run_of_a_refusal_holds_what_was_asked_and_found(refused_by_command:
 def test_an_answer_is_printed_written_and_recorded(by_command: Compared) -> None:
     assert (by_command.code, by_command.err) == (0, "")
     assert "The interval " in by_command.out
+    assert "\n12 clusters by site, fewer than " in by_command.out
+    assert by_command.run.data.params["clustered_by"] == "patient and site"
     result = json.loads((by_command.folder / "reports" / compared.TRIAL / "comparison.json").read_text())
     [estimate, _] = [row["estimate"] for row in result["contrasts"]]
     metrics = by_command.run.data.metrics
@@ -130,6 +132,35 @@ def test_a_bad_trial_file_is_one_line_with_line_and_key(registry: Cohort, tmp_pa
     assert "trial.yaml, line 11" in err
     assert "outcome" in err
     assert not (tmp_path / "reports").exists()
+
+
+WRONG = {
+    "[PC-EFFECTS-07]": "    - {column: approach, any_of: [caudal]}\nstrategies:",
+    "not_adjusted.bmi: is empty": "not_adjusted:\n  bmi:\nstrategies:",
+}
+
+
+@pytest.mark.parametrize("fact", WRONG)
+def test_a_trial_that_looks_at_the_choice_or_gives_no_reason_is_one_line(
+    fact: str, registry: Cohort, tmp_path: Path, tell: Tell
+) -> None:
+    save_cohort(compared.take_episodes(registry, registry.episodes.index.to_numpy() < 5), tmp_path / "ours")
+    (tmp_path / "trial.yaml").write_text(find_trial(compared.TRIAL).read_text().replace("strategies:", WRONG[fact]))
+    code, _, err = tell("compare", "trial.yaml", "--cohort", "ours")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert fact in err
+    assert "trial.yaml, line " in err
+
+
+def test_a_cohort_without_patients_is_one_line(registry: Cohort, tmp_path: Path, tell: Tell) -> None:
+    nameless = registry.episodes.assign(patient_id=registry.episodes["patient_id"].mask(registry.episodes.index >= 0))
+    save_cohort(replace(registry, episodes=nameless), tmp_path / "ours")
+    code, _, err = tell("compare", compared.TRIAL, "--cohort", "ours", "--no-record")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "[PC-EFFECTS-08]" in err
+    assert "patient_id" in err
 
 
 def test_an_unknown_trial_is_refused_with_the_names_that_exist(tell: Tell) -> None:

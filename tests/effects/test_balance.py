@@ -10,7 +10,15 @@ import pandas as pd
 import pytest
 
 from paincast.effects.arms import Arms
-from paincast.effects.balance import Diagnostic, compute_balance, compute_diagnostics
+from paincast.effects.balance import (
+    LARGEST_DIFFERENCE,
+    Diagnostic,
+    compute_balance,
+    compute_diagnostics,
+    compute_unadjusted,
+    judge_unadjusted,
+    reach_of_chance,
+)
 from paincast.effects.nuisance import assign_folds
 from paincast.effects.propensity import Propensity, compute_preference, count_preference, fit_propensity
 
@@ -59,6 +67,63 @@ def test_rare_columns_are_left_out(invent_arms: Callable[..., Arms]) -> None:
     one, other = (diagnose(each) for each in (without, changed))
     np.testing.assert_array_equal(one[0].held_out, other[0].held_out)
     assert "z" not in set(one[1]["column"])
+
+
+def look_aside(arms: Arms, aside: np.ndarray, reasons: dict[str, str] | None = None) -> pd.DataFrame:
+    """Compare further columns that are not adjusted for."""
+    propensity = fit_propensity(arms, assign_folds(arms, np.random.default_rng(1)))
+    columns = tuple(f"column_{place}" for place in range(aside.shape[1]))
+    beside = replace(arms, matrix=aside, columns=columns, common=np.ones(aside.shape[1], dtype=bool))
+    return compute_unadjusted(beside, propensity, reasons or {})
+
+
+def test_columns_that_decide_nothing_rarely_fail_for_not_being_adjusted_for(invent_arms: Callable[..., Arms]) -> None:
+    fails = []
+    for seed in range(12):
+        noise = np.random.default_rng(100 + seed).normal(size=(1200, 12)) + np.arange(12) % 2 * 3.0
+        found = list(judge_unadjusted(look_aside(invent_arms(seed, n=1200), noise)))
+        assert [one.name for one in found] == ["standardised difference of columns not adjusted for, a and b"]
+        fails.append(not found[0].passed)
+    assert sum(fails) <= 3
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_confounder_that_is_not_adjusted_for_fails_and_is_named(invent_arms: Callable[..., Arms], k: int) -> None:
+    arms = invent_arms(n=3000, k=k)
+    noise = np.random.default_rng(3).normal(size=(3000, 5))
+    noise[:, 3] += 0.4 * arms.strategy
+    table = look_aside(arms, noise)
+    failed = [one for one in judge_unadjusted(table) if not one.passed]
+    assert any(one.name.endswith(f", a and {'abc'[k - 1]}") for one in failed)
+    assert set(table.loc[table["weighted"].abs() > table["limit"], "column"]) == {"column_3"}
+    pairs = k * (k - 1) // 2
+    assert len(table) == pairs * 5 * 3
+
+
+def test_what_is_left_out_on_purpose_is_compared_and_not_judged(invent_arms: Callable[..., Arms]) -> None:
+    arms = invent_arms(n=3000)
+    aside = np.column_stack([arms.strategy + np.random.default_rng(2).normal(size=3000)])
+    table = look_aside(arms, aside, {"column_0": "an instrument", "elsewhere": "not recorded here"})
+    assert list(judge_unadjusted(table)) == []
+    assert dict(zip(table["column"], table["reason"], strict=True)) == {
+        "column_0": "an instrument",
+        "elsewhere": "not recorded here",
+    }
+    assert table.loc[table["part"] == "column_0", "weighted"].item() > 0.5
+    assert table.loc[table["column"] == "elsewhere", ["unweighted", "weighted", "limit"]].isna().all(axis=None)
+
+
+def test_the_limit_is_what_chance_allows_among_so_many(invent_arms: Callable[..., Arms]) -> None:
+    noise = np.random.default_rng(2).normal(size=(20_000, 40))
+    small = look_aside(invent_arms(n=1000, confounding=0.0), noise[:1000])["limit"].unique()
+    assert small == pytest.approx([reach_of_chance(120) * np.sqrt(2 / 500)], rel=0.05)
+    assert look_aside(invent_arms(n=20_000), noise)["limit"].unique().tolist() == [LARGEST_DIFFERENCE]
+
+
+def test_without_further_columns_there_is_nothing_to_judge(invent_arms: Callable[..., Arms]) -> None:
+    table = look_aside(invent_arms(), np.empty((3000, 0)))
+    assert len(table) == 0
+    assert list(judge_unadjusted(table)) == []
 
 
 def test_preference_does_not_depend_on_how_common_a_strategy_is() -> None:

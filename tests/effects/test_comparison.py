@@ -12,9 +12,11 @@ import pytest
 
 from paincast.cohort.tables import Cohort, conform
 from paincast.effects import Comparison, TargetTrial, compare_techniques
-from paincast.effects.arms import make_arms
-from paincast.effects.trial import Strategy
-from paincast.errors import RefusalError
+from paincast.effects.arms import compute_flow, make_arms
+from paincast.effects.average import FEW_SITES, Clusters, count_clusters
+from paincast.effects.comparison import NOT_RECORDED
+from paincast.effects.trial import Strategy, list_covariates
+from paincast.errors import DataError, RefusalError
 from paincast.simulator import Assumptions, Truth, simulate_cohort, simulate_referrals
 
 Simulated = tuple[Cohort, Truth]
@@ -41,6 +43,9 @@ def comparison(trial: TargetTrial, simulated: Simulated) -> Comparison:
 
 def test_a_confounded_registry_is_answered_near_the_truth(comparison: Comparison, simulated: Simulated) -> None:
     assert comparison.failed == ()
+    assert comparison.unadjusted.empty
+    assert {"pain_nrs", "site_id", "procedure_year"} <= {*comparison.adjusted}
+    assert (comparison.clusters.by, comparison.clusters.sites) == (("patient", "site"), 12)
     assert (comparison.basis, comparison.n_real) == ("synthetic", 0)
     ids = comparison.analysis.arms.episodes["episode_id"]
     asked = {"outcome": "pain_response", "month": 3.0}
@@ -80,7 +85,7 @@ def test_nothing_is_seen_before_the_diagnostics_pass(trial: TargetTrial, simulat
         assert each.unblinded is None
         assert "estimate" not in repr(each)
         frames = [value for value in vars(each).values() if isinstance(value, pd.DataFrame)]
-        assert len(frames) == 5
+        assert len(frames) == 6
         assert [frame for frame in frames if {"estimate", "outcome"} & {*frame.columns}] == []
 
 
@@ -111,6 +116,47 @@ def test_the_first_eligible_episode_of_a_patient_counts(trial: TargetTrial, simu
     assert (episodes["procedure_year"] == episodes["patient_id"].map(first)).mean() > 0.99
     mixed = change_episodes(cohort, lambda rows: rows.iloc[::-1])
     assert set(make_arms(trial, mixed).episodes["episode_id"]) == set(episodes["episode_id"])
+
+
+@pytest.mark.parametrize("techniques", [[EPIDURAL, ROOT_BLOCK], [ROOT_BLOCK]])
+@pytest.mark.parametrize("value", [None, " "])
+def test_a_strategy_without_patients_is_one_line(
+    techniques: list[str], value: str | None, trial: TargetTrial, simulated: Simulated
+) -> None:
+    def forget(episodes: pd.DataFrame) -> pd.DataFrame:
+        nameless = episodes["technique"].isin(techniques)
+        return episodes.assign(patient_id=episodes["patient_id"].mask(nameless, value).astype("str"))
+
+    for find in (compute_flow, make_arms):
+        with pytest.raises(DataError) as refused:
+            find(trial, change_episodes(simulated[0], forget))
+        assert refused.value.code == "PC-EFFECTS-08"
+        assert "patient_id" in str(refused.value)
+        assert "root_block" in str(refused.value)
+        assert ("epidural" in str(refused.value)) is (EPIDURAL in techniques)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_table_without_the_column_of_patients_is_one_line(trial: TargetTrial, simulated: Simulated) -> None:
+    with pytest.raises(DataError) as refused:
+        make_arms(trial, change_episodes(simulated[0], lambda rows: rows.drop(columns="patient_id")))
+    assert refused.value.code == "PC-EFFECTS-08"
+
+
+def test_episodes_without_a_patient_are_left_out_and_counted(
+    comparison: Comparison, trial: TargetTrial, simulated: Simulated
+) -> None:
+    def forget(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes.assign(patient_id=episodes["patient_id"].mask(np.arange(len(episodes)) % 10 == 0))
+
+    cohort = change_episodes(simulated[0], forget)
+    arms = make_arms(trial, cohort)
+    named = change_episodes(cohort, lambda rows: rows.dropna(subset="patient_id"))
+    assert set(arms.episodes["episode_id"]) == set(make_arms(trial, named).episodes["episode_id"])
+    steps = arms.flow["step"].tolist()
+    assert len(steps) == len(comparison.flow) + 1
+    left = arms.flow.set_index("step").loc["with a recorded patient", ["root_block", "epidural"]]
+    assert left.sum() == cohort.episodes["patient_id"].notna().sum()
 
 
 def test_who_has_an_absolute_contraindication_to_any_strategy_is_left_out(
@@ -205,6 +251,63 @@ def test_a_stage_that_is_recorded_for_all_is_a_covariate(trial: TargetTrial, sim
         return episodes.assign(block_relief_percent=relief)
 
     assert "block_relief_percent" in make_arms(trial, change_episodes(simulated[0], test_all)).columns
+
+
+NOT_ADJUSTED = "standardised difference of columns not adjusted for, root_block and epidural"
+
+
+def test_a_confounder_that_the_list_leaves_out_blinds_the_contrast(trial: TargetTrial, simulated: Simulated) -> None:
+    listed = replace(trial, covariates=("age_years", "pain_nrs", "odi"), not_adjusted={"bmi": "an instrument"})
+    found = compare_techniques(listed, simulated[0], np.random.default_rng(1))
+    assert [one.name for one in found.failed] == [NOT_ADJUSTED]
+    assert found.adjusted == ("age_years", "pain_nrs", "odi", "site_id")
+    assert not {*found.unadjusted["column"]} & {*found.adjusted}
+    assert found.unadjusted.loc[found.unadjusted["column"] == "bmi", "reason"].unique().tolist() == ["an instrument"]
+    with pytest.raises(RefusalError) as refused:
+        _ = found.contrasts
+    assert refused.value.code == "PC-EFFECTS-04"
+    assert "prior_spine_surgery" in str(refused.value)
+    assert "bmi" not in str(refused.value)
+
+
+def test_a_list_of_all_that_is_recorded_gives_the_same_numbers(
+    comparison: Comparison, trial: TargetTrial, simulated: Simulated
+) -> None:
+    recorded = tuple(name for name in comparison.adjusted if name != "site_id")
+    listed = compare_techniques(replace(trial, covariates=recorded), simulated[0], np.random.default_rng(1))
+    assert listed.unadjusted.empty
+    assert listed.diagnostics == comparison.diagnostics
+    pd.testing.assert_frame_equal(listed.contrasts, comparison.contrasts)
+
+
+def test_a_covariate_that_is_hardly_recorded_is_told(trial: TargetTrial, simulated: Simulated) -> None:
+    def forget(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes.assign(bmi=episodes["bmi"].mask(np.arange(len(episodes)) % 10 > 0))
+
+    recorded = list_covariates(trial)
+    found = compare_techniques(
+        replace(trial, covariates=recorded), change_episodes(simulated[0], forget), np.random.default_rng(1)
+    )
+    assert "bmi" not in found.adjusted
+    [reason] = found.unadjusted.loc[found.unadjusted["column"] == "bmi", "reason"]
+    assert reason == NOT_RECORDED
+    assert found.failed == ()
+
+
+@pytest.mark.parametrize(("site", "n_sites"), [("only", 1), (None, 0)])
+def test_one_site_or_none_is_told(site: str | None, n_sites: int, trial: TargetTrial, simulated: Simulated) -> None:
+    def move(episodes: pd.DataFrame) -> pd.DataFrame:
+        return episodes.assign(site_id=pd.Series([site] * len(episodes), dtype="str"))
+
+    clusters = count_clusters(make_arms(trial, change_episodes(simulated[0], move)))
+    assert (clusters.by, clusters.sites, clusters.are_few) == (("patient",), n_sites, False)
+
+
+@pytest.mark.parametrize(("n_sites", "are_few"), [(2, True), (FEW_SITES - 1, True), (FEW_SITES, False)])
+def test_few_sites_are_few_clusters(n_sites: int, are_few: bool) -> None:
+    clusters = Clusters(patients=5000, sites=n_sites)
+    assert clusters.by == ("patient", "site")
+    assert clusters.are_few is are_few
 
 
 def test_a_negative_control_that_fails_blinds_the_contrast(trial: TargetTrial, simulated: Simulated) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from paincast.contract import BUILT_IN
 from paincast.effects import TargetTrial, read_trial
-from paincast.effects.trial import describe_protocol, list_covariates
-from paincast.errors import PaincastError
+from paincast.effects.trial import list_covariates, list_unadjusted
+from paincast.errors import PaincastError, SettingsError
+from paincast.reporting.effects.protocol import describe_protocol
 from paincast.schema import EPISODES
 from paincast.settings.configs import find_configs
 
@@ -38,6 +39,7 @@ def test_shipped_trials_can_be_read(file: Path) -> None:
     trial = read_trial(file)
     assert len(trial.strategies) >= 2
     assert trial.unmeasured
+    assert list_unadjusted(trial) == ()
     assert (describe_protocol(trial) != "").all(axis=None)
 
 
@@ -76,6 +78,22 @@ def test_a_list_of_covariates_is_taken_as_it_is(tmp_path: Path) -> None:
     assert list_covariates(read(tmp_path, more="covariates: [payer, age_years]")) == ("age_years", "payer")
 
 
+def test_what_a_list_of_covariates_leaves_out_is_known(tmp_path: Path) -> None:
+    everything = list_covariates(read(tmp_path))
+    named = read(tmp_path, more="covariates: [payer, age_years]\nnegative_controls: [diabetes]")
+    assert list_unadjusted(named) == tuple(name for name in everything if name not in ("age_years", "diabetes"))
+
+
+def test_a_column_may_be_left_out_on_purpose(tmp_path: Path) -> None:
+    reasons = "not_adjusted:\n  bmi: an instrument\n  payer: >-\n    does not\n    matter"
+    trial = read(tmp_path, more=reasons)
+    assert trial.not_adjusted == {"bmi": "an instrument", "payer": "does not matter"}
+    assert "bmi" not in list_covariates(trial)
+    assert list_unadjusted(trial) == ("bmi", "payer")
+    listed = read(tmp_path, more=f"covariates: [age_years]\n{reasons}")
+    assert {"bmi", "payer", "pain_nrs"} < {*list_unadjusted(listed)}
+
+
 def swap(key: str, old: str, new: str) -> dict[str, str]:
     """Change a word of one key."""
     return {key: LINES[key].replace(old, new)}
@@ -111,15 +129,23 @@ BAD = {
     "covariate seen later": ({"more": "covariates: [guidance]"}, ["guidance"]),
     "covariate that is an id": ({"more": "covariates: [patient_id]"}, ["patient_id"]),
     "covariate twice": ({"more": "covariates: [bmi, bmi]"}, ["bmi"]),
+    "covariate that was intended": ({"more": "covariates: [intended_technique]"}, ["line 10", "intended_technique"]),
+    "reason for no column": ({"more": "not_adjusted: {bmj: an instrument}"}, ["line 10", "bmi"]),
+    "reason for an id": ({"more": "not_adjusted: {patient_id: not known}"}, ["line 10", "patient_id"]),
+    "reason for the choice": ({"more": "not_adjusted: {steroid: chosen}"}, ["line 10", "steroid"]),
+    "no reason": ({"more": "not_adjusted:\n  bmi:"}, ["line 11", "not_adjusted.bmi", "empty"]),
+    "blank reason": ({"more": "not_adjusted:\n  bmi: ' '"}, ["line 11", "not_adjusted.bmi", "empty"]),
+    "list without reasons": ({"more": "not_adjusted: [bmi]"}, ["line 10", "not_adjusted"]),
+    "reason for a covariate": ({"more": "covariates: [bmi]\nnot_adjusted: {bmi: an instrument}"}, ["line 11", "bmi"]),
+    "reason for a control": (
+        {"more": "negative_controls: [smoker]\nnot_adjusted: {smoker: an instrument}"},
+        ["line 10", "smoker"],
+    ),
     "control that is the outcome": ({"more": "negative_controls: [pain_response]"}, ["pain_response"]),
     "control that is a covariate": ({"more": "covariates: [smoker]\nnegative_controls: [smoker]"}, ["smoker"]),
     "control that is a number": ({"more": "negative_controls: [bmi]"}, ["bmi"]),
     "strength above 1": ({"more": "sensitivity: {outcome_r2: 1.5}"}, ["1.5"]),
     "unknown comparison": (add("eligibility", "conditions: [{column: age_years, over: 18}]"), ["over"]),
-    "condition on what comes later": (
-        add("eligibility", "conditions: [{column: guidance, any_of: [ct]}]"),
-        ["guidance"],
-    ),
     "condition that holds for all": (
         add("eligibility", "conditions: [{column: age_years, at_least: 0}]"),
         ["age_years"],
@@ -136,6 +162,25 @@ def test_bad_files_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
     assert refused.value.code
     assert "\n" not in message
     assert [fact for fact in facts if fact not in message] == []
+
+
+CHOSEN = {
+    "technique": f"{{column: technique, any_of: [{ESI}]}}",
+    "approach": "{column: approach, any_of: [caudal]}",
+    "dose": "{column: steroid_dose_mg, at_least: 40}",
+    "intention": "{column: intended_technique, any_of: [genicular_rfa]}",
+    "seen later": "{column: guidance, any_of: [ct]}",
+    "within others": "{any: [{column: smoker, is: true}, {all: [{column: rf_mode, any_of: [pulsed]}]}]}",
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_eligibility_must_not_look_at_the_choice_or_later(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, **add("eligibility", f"conditions: [{CHOSEN[name]}]"))
+    assert refused.value.code == "PC-EFFECTS-07"
+    assert "line 4, eligibility.conditions[1]" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_techniques_without_evidence_may_be_compared_by_patients_alone(tmp_path: Path) -> None:

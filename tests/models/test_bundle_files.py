@@ -163,7 +163,8 @@ def test_odd_json_is_refused_by_a_code(tmp_path, content):
 @given(data=st.data())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_that_changed_or_end_early_are_refused(released, tmp_path, data):
-    folder = copy_bundle(released / data.draw(st.sampled_from([LINEAR, TREES])), tmp_path / "bundle")
+    original = released / data.draw(st.sampled_from([LINEAR, TREES]))
+    folder = copy_bundle(original, tmp_path / "bundle")
     file = folder / data.draw(st.sampled_from(sorted(path.name for path in folder.iterdir())))
     raw = bytearray(file.read_bytes())
     place = data.draw(st.integers(0, len(raw) - 1))
@@ -176,7 +177,7 @@ def test_bytes_that_changed_or_end_early_are_refused(released, tmp_path, data):
     if loaded is None:
         assert error.code
     else:  # white space between values of JSON is no content
-        assert json.loads(raw) == json.loads((released / LINEAR / "bundle.json").read_bytes())
+        assert json.loads(raw) == json.loads((original / "bundle.json").read_bytes())
         assert loaded.version == load_predictor(released / LINEAR).version
 
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from paincast.cohort.tables import Cohort
-from paincast.effects.average import ATE
+from paincast.effects.average import ATE, Clusters
 from paincast.planning.stated import read_contrast
 from paincast.reporting.effects.drawing import draw_results
+from paincast.reporting.effects.figures import NOT_ADJUSTED
 from paincast.reporting.effects.report import format_result, write_comparison
 from paincast.reporting.effects.results import ESTIMATES, ComparisonResults
+from paincast.reporting.effects.tables import tabulate_unadjusted
 from paincast.reporting.effects.target import BY_AUTHORS, ITEMS, tabulate_items
 from paincast.reporting.effects.words import describe_contrast, describe_result, format_difference
 
@@ -26,7 +28,7 @@ SECTIONS = (
 KEYS = {
     "format", "verdict", "question", "indications", "conditions", "strategies", "reference", "outcome", "month", "n",
     "diagnostics", "contrasts", "risks", "refusal", "unmeasured", "basis", "n_real", "use", "trial", "digest", "cohort",
-    "cohort_digest", "seed", "versions",
+    "cohort_digest", "seed", "versions", "adjusted", "not_adjusted", "clusters",
 }  # fmt: skip
 
 
@@ -126,6 +128,9 @@ def test_the_result_for_other_programs_holds_the_contrasts(answered: ComparisonR
     assert result["contrasts"][0]["population"] == ATE
     assert all(row["lower"] <= row["estimate"] <= row["upper"] for row in result["contrasts"])
     assert all(row["passed"] for row in result["diagnostics"])
+    assert {"pain_nrs", "site_id"} < set(result["adjusted"])
+    assert result["not_adjusted"] == []
+    assert result["clusters"] == {"by": ["patient", "site"], "patients": result["n"], "sites": 12}
 
 
 def test_too_few_patients_are_counted_and_refused(few: ComparisonResults) -> None:
@@ -134,7 +139,10 @@ def test_too_few_patients_are_counted_and_refused(few: ComparisonResults) -> Non
     assert set(few.tables) == {"protocol", "flow"}
     page = write_comparison(few, draw_results(few))
     assert tuple(re.findall(r'<section id="([^"]*)"', page)) == SECTIONS
-    assert json.loads(format_result(few))["diagnostics"] == []
+    result = json.loads(format_result(few))
+    assert set(result) == KEYS
+    assert (result["diagnostics"], result["adjusted"]) == ([], [])
+    assert result["not_adjusted"] is result["clusters"] is None
     assert len(describe_result(few)) == 2
 
 
@@ -152,3 +160,57 @@ def test_counts_of_real_patients_are_rounded(registry: Cohort, few: ComparisonRe
     page = write_comparison(results, draw_results(results))
     assert "REAL PATIENTS" in page
     assert "SECRET" not in page + format_result(results)
+
+
+@pytest.fixture(scope="module")
+def partial(registry: Cohort) -> ComparisonResults:
+    """A trial that leaves out confounders, and one column on purpose, with real patients."""
+    listed = {"covariates": ("age_years", "pain_nrs", "odi"), "not_adjusted": {"bmi": "an <instrument>"}}
+    return compared.gather(replace(registry, basis="real", sources=("Ours",)), **listed)
+
+
+def test_what_is_not_adjusted_for_stands_in_the_result(partial: ComparisonResults) -> None:
+    result = json.loads(format_result(partial))
+    rows = {row["column"]: row for row in result["not_adjusted"]}
+    assert len(rows) == len(result["not_adjusted"]) > 20
+    assert result["adjusted"] == ["age_years", "pain_nrs", "odi", "site_id"]
+    surgery, bmi = rows["prior_spine_surgery"], rows["bmi"]
+    assert abs(surgery["difference"]) > surgery["limit"]
+    assert surgery["reason"] is None
+    assert (bmi["limit"], bmi["reason"]) == (None, "an <instrument>")
+    [diagnostic] = [row for row in result["diagnostics"] if "not adjusted for" in row["diagnostic"]]
+    assert not diagnostic["passed"]
+    assert diagnostic["value"] == max(abs(row["difference"]) for row in rows.values() if row["limit"])
+    assert result["clusters"]["patients"] % 5 == 0
+
+
+def test_what_is_not_adjusted_for_is_shown_and_drawn_apart(partial: ComparisonResults) -> None:
+    [love] = [drawing for drawing in draw_results(partial) if drawing.name.startswith("balance")]
+    names = [label.get_text() for label in love.ax.get_yticklabels()]
+    apart = names.index(NOT_ADJUSTED)
+    assert any("spine surgery" in name for name in names[:apart])
+    assert any(name.startswith("baseline pain") for name in names[apart + 1 :])
+    assert f"{len(tabulate_unadjusted(partial))} columns" in love.alt
+    page = write_comparison(partial, [love])
+    assert page.count("an &lt;instrument&gt;") >= 2
+    assert "<instrument>" not in page.replace(partial.origin.trial_text, "")
+
+
+SITES = {
+    "none": (0, "No site is recorded"),
+    "one": (1, "One site"),
+    "few": (12, "12 clusters by site"),
+    "many": (40, None),
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_what_the_interval_does_not_hold_is_said(name: str, answered: ComparisonResults) -> None:
+    n_sites, first = SITES[name]
+    results = replace(answered, clusters=Clusters(patients=4987, sites=n_sites))
+    sentences = describe_result(results)
+    assert len(sentences) == 1 + (first is not None)
+    assert first is None or sentences[-1].startswith(first)
+    page = write_comparison(results, [])
+    assert first is None or first in page
+    assert json.loads(format_result(results))["clusters"]["sites"] == n_sites

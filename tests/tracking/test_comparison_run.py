@@ -49,7 +49,15 @@ def test_the_description_tells_verdict_and_diagnostics_and_fits() -> None:
     assert len(describe_comparison(long)) <= LONGEST_DESCRIPTION
 
 
-@pytest.mark.parametrize("name", ["share in equipoise, a and b", "negative control x, standard errors from 0", "µ (%)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "share in equipoise, a and b",
+        "standardised difference of columns not adjusted for, a and b",
+        "negative control x, standard errors from 0",
+        "µ (%)",
+    ],
+)
 def test_metrics_are_named_in_letters_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 

@@ -55,8 +55,9 @@ def compare(
 
     The contrast is blinded: it is computed only if every diagnostic passes. Refused are comparisons in which a block or
     a trial of stimulation decides on one technique alone (no adjustment helps), with fewer than 1,000 known outcomes of
-    a strategy, and in which the patients of the strategies hardly overlap. A refusal names what failed, in one line,
-    with exit code 2; report, diagnostics and run are written all the same, without any estimate.
+    a strategy, in which the patients of the strategies hardly overlap, and in which they differ in a column that the
+    trial does not adjust for. A refusal names what failed, in one line, with exit code 2; report, diagnostics and run
+    are written all the same, without any estimate.
 
     Files written: report.html, one page with the sections of the TARGET statement; comparison.json, the result for
     other programs; trial.yaml; and tables/. Of real patients counts are rounded to five.
@@ -170,6 +171,7 @@ def _record(results: ComparisonResults, drawings: Sequence[Drawing], patients: C
             "strategies": ", ".join(strategy.name for strategy in trial.strategies),
             "reference": trial.reference.name,
             "indications": ", ".join(trial.indications),
+            "clustered_by": "" if results.clusters is None else " and ".join(results.clusters.by),
             "cohort": origin.cohort_name,
             "cohort_digest": results.cohort_digest,
             "seed": origin.seed,

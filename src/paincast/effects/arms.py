@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from paincast.deferred import pandas as pd
 from paincast.disclosure.flow import format_counts_together
 from paincast.effects.trial import YEAR, TargetTrial, list_covariates
 from paincast.eligibility import assess_condition, assess_technique
-from paincast.errors import RefusalError
+from paincast.errors import DataError, RefusalError
 from paincast.evidence.conditions import describe_condition
 from paincast.features import EpisodeEncoder
 from paincast.outcomes import Outcome, OutcomeLabels, compute_outcome
@@ -79,13 +81,22 @@ class Arms:
         return np.asarray(np.isfinite(self.outcome))
 
 
+class _Block(NamedTuple):
+    """Encoded columns: ``matrix`` of shape (n, p), names, and which are not too rare for the propensity."""
+
+    matrix: FloatArray
+    columns: tuple[str, ...]
+    common: BoolArray
+
+
 def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     """Find the episodes that a target trial would have randomised, and encode their covariates.
 
     An episode is analysed if it belongs to a strategy, has an eligible indication, fulfils the conditions, has no
     absolute contraindication to any strategy, can have the outcome, and is the first such episode of its patient: later
     ones follow on results of earlier ones, which are not among the covariates. A condition that cannot be assessed
-    counts as not fulfilled, a contraindication that cannot be assessed as absent.
+    counts as not fulfilled, a contraindication that cannot be assessed as absent. Episodes without a patient are left
+    out, as a step of the flow: whether the patient counts already cannot be told.
 
     Parameters
     ----------
@@ -100,6 +111,8 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
 
     Raises
     ------
+    DataError
+        If no episode of a strategy has a patient.
     RefusalError
         If a diagnostic block or a trial of stimulation decides who gets a strategy and its result is not recorded for
         all strategies, or is not adjusted for: the contrast is not identified, whatever the overlap. If a strategy has
@@ -111,8 +124,14 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
     if np.bincount(received, minlength=len(trial.strategies)).all():
         _refuse_unseen_selection(trial, episodes, received, cohort.contract)
     _require_known(trial, cohort, received, outcome)
-    matrix, columns, is_indicator = _encode(list_covariates(trial, cohort.contract), episodes, cohort.contract)
-    shares = matrix.mean(axis=0)
+    covariates = list_covariates(trial, cohort.contract)
+    blocks = [_encode(covariates, episodes, cohort.contract), _encode_sites(episodes)]
+    matrix = np.concatenate([block.matrix for block in blocks], axis=1)
+    if not matrix.shape[1]:
+        raise RefusalError(
+            "no covariate is recorded for at least half of the eligible episodes, so that nothing can be adjusted for",
+            code="PC-EFFECTS-03",
+        )
     return Arms(
         strategies=tuple(one.name for one in trial.strategies),
         episodes=episodes,
@@ -121,10 +140,30 @@ def make_arms(trial: TargetTrial, cohort: Cohort) -> Arms:
         patient=_code(episodes["patient_id"]),
         site=_code(episodes["site_id"]),
         matrix=matrix,
-        columns=columns,
-        common=~is_indicator | ((shares >= RARE) & (shares <= 1.0 - RARE)),
+        columns=tuple(name for block in blocks for name in block.columns),
+        common=np.concatenate([block.common for block in blocks]),
         flow=flow,
     )
+
+
+def encode_aside(arms: Arms, names: Iterable[str], contract: Contract) -> Arms:
+    """Take the same episodes with other columns as the matrix: to look at what is not adjusted for.
+
+    Parameters
+    ----------
+    arms : Arms
+        The analysed episodes.
+    names : iterable of str
+        Columns of an episode; those known for fewer than half of the episodes, or the same in all, are left out.
+    contract : Contract
+        Declares them.
+
+    Returns
+    -------
+    Arms
+    """
+    block = _encode(names, arms.episodes, contract)
+    return replace(arms, matrix=block.matrix, columns=block.columns, common=block.common)
 
 
 def compute_flow(trial: TargetTrial, cohort: Cohort) -> pd.DataFrame:
@@ -136,6 +175,11 @@ def compute_flow(trial: TargetTrial, cohort: Cohort) -> pd.DataFrame:
     -------
     DataFrame
         ``step`` and a column for each strategy.
+
+    Raises
+    ------
+    DataError
+        If no episode of a strategy has a patient.
     """
     return _select_eligible(trial, cohort)[3]
 
@@ -161,7 +205,10 @@ def _select_eligible(trial: TargetTrial, cohort: Cohort) -> tuple[BoolArray, Int
         is_left[is_left] = kept.fillna(False).to_numpy(bool)
         steps[step] = np.bincount(strategy[is_left], minlength=len(trial.strategies))
 
+    has_patient = _find_patients(trial, episodes, strategy)
     keep("episodes of a strategy", pd.Series(True, index=episodes.index[is_left]))
+    if not has_patient[is_left].all():
+        keep("with a recorded patient", has_patient[is_left])
     keep("with an eligible indication", episodes.loc[is_left, "indication"].isin(trial.indications))
     for condition in trial.conditions:
         keep(f"with {describe_condition(condition)}", assess_condition(condition, episodes[is_left]))
@@ -175,6 +222,26 @@ def _select_eligible(trial: TargetTrial, cohort: Cohort) -> tuple[BoolArray, Int
     steps["with a known outcome"] = np.bincount(strategy[known], minlength=len(trial.strategies))
     flow = pd.DataFrame(steps, index=[one.name for one in trial.strategies]).T.rename_axis("step").reset_index()
     return is_left, strategy, labels, flow
+
+
+def _find_patients(trial: TargetTrial, episodes: pd.DataFrame, strategy: IntArray) -> pd.Series:
+    """Find the episodes whose patient is recorded; refuse a strategy of which there is none."""
+    has_patient = pd.Series(False, index=episodes.index)
+    if "patient_id" in episodes:
+        has_patient = episodes["patient_id"].notna() & (episodes["patient_id"].astype("str").str.strip() != "")
+    is_nameless = np.array(
+        [
+            (strategy == place).any() and not has_patient[strategy == place].any()
+            for place in range(len(trial.strategies))
+        ]
+    )
+    if is_nameless.any():
+        raise DataError(
+            f"patient_id is missing in every episode of {_join_names(trial, is_nameless)}; a comparison counts each "
+            "patient once: name the column that tells patients apart as patient_id",
+            code="PC-EFFECTS-08",
+        )
+    return has_patient
 
 
 def _assign(trial: TargetTrial, episodes: pd.DataFrame) -> IntArray:
@@ -201,21 +268,17 @@ def _refuse_unseen_selection(
         decides = np.array([name in some for some in deciding])
         is_one_sided = is_recorded.any() or (decides.any() and not decides.all())
         if is_one_sided and not is_recorded.all():
-            by = ", ".join(
-                one.name for one, chosen in zip(trial.strategies, decides | is_recorded, strict=True) if chosen
-            )
-            unseen = ", ".join(one.name for one, seen in zip(trial.strategies, is_recorded, strict=True) if not seen)
+            by = _join_names(trial, decides | is_recorded)
             raise RefusalError(
                 f"the contrast is not identified, whatever the overlap: {name} decides who gets {by} and is not "
-                f"recorded for {unseen}, so that the patients who would not have passed cannot be told there; record "
-                "it for every strategy, or compare strategies without such a stage",
+                f"recorded for {_join_names(trial, ~is_recorded)}, so that the patients who would not have passed "
+                "cannot be told there; record it for every strategy, or compare strategies without such a stage",
                 code="PC-EFFECTS-01",
             )
         if decides.any() and name not in adjusted:
-            by = ", ".join(one.name for one, chosen in zip(trial.strategies, decides, strict=True) if chosen)
             raise RefusalError(
-                f"the contrast is not identified without {name}, which decides who gets {by}: name it among the "
-                "covariates, or leave the list of covariates out",
+                f"the contrast is not identified without {name}, which decides who gets {_join_names(trial, decides)}: "
+                "name it among the covariates, or give neither a list of covariates nor a reason to leave it out",
                 code="PC-EFFECTS-06",
             )
 
@@ -249,22 +312,21 @@ def _require_known(trial: TargetTrial, cohort: Cohort, received: IntArray, outco
     )
 
 
-def _encode(
-    covariates: tuple[str, ...], episodes: pd.DataFrame, contract: Contract
-) -> tuple[FloatArray, tuple[str, ...], BoolArray]:
-    """Encode covariates and site; return the matrix, its columns, and which of them are indicators."""
-    declared = {name: replace(contract.episodes[name], role="predictor") for name in covariates}
+def _encode(names: Iterable[str], episodes: pd.DataFrame, contract: Contract) -> _Block:
+    declared = {name: replace(contract.episodes[name], role="predictor") for name in names}
     encoder = EpisodeEncoder(contract=replace(contract, episodes=declared)).fit(episodes)
-    columns, is_indicator = list(encoder.get_feature_names_out()), list(encoder.flags)
+    matrix = encoder.transform(episodes)
+    is_indicator = np.array(encoder.flags, dtype=bool)
+    return _Block(matrix, tuple(encoder.get_feature_names_out()), ~is_indicator | _is_common(matrix))
+
+
+def _encode_sites(episodes: pd.DataFrame) -> _Block:
+    """Encode the sites; a single one takes no column."""
     codes, sites = episodes["site_id"].factorize(use_na_sentinel=False)
-    blocks = [encoder.transform(episodes)]
-    if len(sites) > 1:
-        blocks.append(np.eye(len(sites))[codes])
-        columns += [f"site_id={site}" for site in sites]
-        is_indicator += [True] * len(sites)
-    if not columns:
-        raise RefusalError(
-            "no covariate is recorded for at least half of the eligible episodes, so that nothing can be adjusted for",
-            code="PC-EFFECTS-03",
-        )
-    return np.concatenate(blocks, axis=1), tuple(columns), np.array(is_indicator, dtype=bool)
+    matrix = np.eye(len(sites))[codes][:, : len(sites) if len(sites) > 1 else 0]
+    return _Block(matrix, tuple(f"site_id={site}" for site in sites[: matrix.shape[1]]), _is_common(matrix))
+
+
+def _is_common(indicators: FloatArray) -> BoolArray:
+    shares = indicators.mean(axis=0)
+    return np.asarray((shares >= RARE) & (shares <= 1.0 - RARE))

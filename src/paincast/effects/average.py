@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -16,6 +17,47 @@ FloatArray = npt.NDArray[np.float64]
 
 ATE, ATO = "all analysed patients", "patients in equipoise"
 """Whom an average is over: every analysed patient alike (ATE), or weighted by overlap (ATO)."""
+
+FEW_SITES = 20
+"""Fewer sites are few clusters [1]_: what counts as few ranges from less than 20 to less than 50.
+
+References
+----------
+.. [1] Cameron AC, Miller DL. A practitioner's guide to cluster-robust inference. J Hum Resour 2015;50:317-372.
+   doi:10.3368/jhr.50.2.317
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters:
+    """By what the standard errors of a comparison are clustered.
+
+    Parameters
+    ----------
+    patients : int
+        Patients.
+    sites : int
+        Sites, and one more for those whose site is not recorded; 0 if no site is recorded.
+    """
+
+    patients: int
+    sites: int
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """``patient``, and ``site`` if there is more than one: differences between sites cannot be seen in one."""
+        return ("patient", "site") if self.sites > 1 else ("patient",)
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the sites are so few that standard errors tend to be too small."""
+        return 1 < self.sites < FEW_SITES
+
+
+def count_clusters(arms: Arms) -> Clusters:
+    """Count the clusters of the standard errors of :func:`summarize_estimate`."""
+    n_sites = len(np.unique(arms.site)) if arms.episodes["site_id"].notna().any() else 0
+    return Clusters(patients=len(np.unique(arms.patient)), sites=n_sites)
 
 
 def compute_contrasts(arms: Arms, nuisance: Nuisance, confidence: float = 0.95) -> pd.DataFrame:
@@ -94,7 +136,7 @@ def compute_observed(arms: Arms) -> pd.DataFrame:
 def summarize_estimate(
     arms: Arms, estimate: float, influence: FloatArray, confidence: float = 0.95
 ) -> dict[str, float]:
-    """Give an estimate its standard error, clustered by patient and site, and a normal interval.
+    """Give an estimate its standard error, clustered by patient and site (:class:`Clusters`), and a normal interval.
 
     Parameters
     ----------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,9 @@ EQUIPOISE = (0.3, 0.7)
 MINIMUM_OPEN = 0.4
 LARGEST_DIFFERENCE = 0.1
 SMALLEST_SIZE = 1.0 / 3.0
+
+FALSE_ALARMS = 0.05
+"""Chance that any of the differences that are judged together fails although nothing is behind them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +95,17 @@ def compute_diagnostics(arms: Arms, propensity: Propensity, balance: pd.DataFram
         Diagnostic(name=f"effective sample size, {name}", value=size, limit=SMALLEST_SIZE) for name, size in named
     ]
     return tuple(found)
+
+
+def reach_of_chance(n: int) -> float:
+    """Compute how many standard errors from 0 the farthest of n differences lies by chance (Bonferroni, two-sided).
+
+    Examples
+    --------
+    >>> round(reach_of_chance(1), 2), round(reach_of_chance(50), 2)
+    (1.96, 3.29)
+    """
+    return NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (2.0 * n))
 
 
 def compute_relative_sizes(propensity: FloatArray, strategy: IntArray) -> FloatArray:
@@ -214,3 +230,73 @@ def _list_compared(arms: Arms) -> tuple[FloatArray, list[str]]:
             blocks.append(np.column_stack([values <= low, values >= high]).astype(float))
             columns += [f"{name}, lowest fifth", f"{name}, highest fifth"]
     return np.concatenate(blocks, axis=1), columns
+
+
+def find_owner(column: str) -> str:
+    """Find the covariate of which an encoded column, or a fifth of a number, is a part.
+
+    Examples
+    --------
+    >>> find_owner("site_id=site-04"), find_owner("pain_nrs"), find_owner("odi, lowest fifth")
+    ('site_id', 'pain_nrs', 'odi')
+    """
+    return re.split("[=~]|, ", column)[0]
+
+
+def compute_unadjusted(aside: Arms, propensity: Propensity, reasons: Mapping[str, str]) -> pd.DataFrame:
+    """Compute standardised differences of columns that are not adjusted for, and how large chance can make them.
+
+    A column that the strategies do not depend on, given what is adjusted for, differs by chance alone. Its weighted
+    difference then has a standard error of about the root of the sum of the inverse effective sample sizes [1]_; it
+    is smaller where weighting balances the column too. The limit is the largest of all differences of columns without
+    a reason that chance leaves (:func:`reach_of_chance`), but at least :data:`LARGEST_DIFFERENCE`.
+
+    Parameters
+    ----------
+    aside : Arms
+        The analysed episodes with the columns that are not adjusted for as the matrix
+        (:func:`paincast.effects.arms.encode_aside`).
+    propensity : Propensity
+        The propensity of the covariates.
+    reasons : mapping of str to str
+        Columns that are left out on purpose, and why: they are compared and not judged.
+
+    Returns
+    -------
+    DataFrame
+        ``first, second, column, part, unweighted, weighted, limit, reason``: a row for each part of a column that
+        :func:`compute_balance` compares. Of a column whose parts are all rare, or that is not recorded, it is the
+        column itself, without differences. The limit is NaN where there is a reason.
+
+    References
+    ----------
+    .. [1] Kish L. Survey Sampling. Wiley 1965, section 11.7.
+    """
+    compared = compute_balance(aside, propensity).rename(columns={"column": "part"})
+    owners = [find_owner(name) for name in compared["part"]]
+    absent = [name for name in dict.fromkeys([*map(find_owner, aside.columns), *reasons]) if name not in owners]
+    pairs = combinations(aside.strategies, 2)
+    rows = [{"first": one, "second": two, "column": name, "part": name} for one, two in pairs for name in absent]
+    table = pd.concat([compared.assign(column=owners), pd.DataFrame(rows)], ignore_index=True)
+    table = table.assign(reason=[reasons.get(name, "") for name in table["column"]])
+    is_judged = (table["reason"] == "") & table["weighted"].notna()
+    reach = reach_of_chance(max(int(is_judged.sum()), 1))
+    sizes = compute_relative_sizes(propensity.fitted, aside.strategy) * np.bincount(aside.strategy)
+    inverse = dict(zip(aside.strategies, (1.0 / sizes).tolist(), strict=True))
+    limits = [
+        max(LARGEST_DIFFERENCE, reach * (inverse[first] + inverse[second]) ** 0.5)
+        for first, second in zip(table["first"], table["second"], strict=True)
+    ]
+    table = table.assign(limit=pd.Series(limits, dtype=float).where(is_judged))
+    return table[["first", "second", "column", "part", "unweighted", "weighted", "limit", "reason"]]
+
+
+def judge_unadjusted(unadjusted: pd.DataFrame) -> Iterator[Diagnostic]:
+    """Ask of the columns that are not adjusted for that they differ no more than chance has it, pair by pair."""
+    for (first, second), rows in unadjusted.dropna(subset="limit").groupby(["first", "second"], sort=False):
+        yield Diagnostic(
+            name=f"standardised difference of columns not adjusted for, {first} and {second}",
+            value=float(rows["weighted"].abs().max()),
+            limit=float(rows["limit"].iloc[0]),
+            is_upper=True,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from paincast.deferred import pandas as pd
 from paincast.effects.arms import Arms
 from paincast.effects.average import summarize_estimate
+from paincast.effects.balance import find_owner
 from paincast.effects.nuisance import SMALLEST, Nuisance, fit_nuisance
 from paincast.effects.propensity import fit_propensity
 from paincast.errors import SettingsError
@@ -216,17 +216,6 @@ def compute_e_value(risk_ratio: float) -> float:
     """
     ratio = max(risk_ratio, 1.0 / risk_ratio)
     return float(ratio + np.sqrt(ratio * (ratio - 1.0)))
-
-
-def find_owner(column: str) -> str:
-    """Find the covariate of which an encoded column, or a fifth of a number, is a part.
-
-    Examples
-    --------
-    >>> find_owner("site_id=site-04"), find_owner("pain_nrs"), find_owner("odi, lowest fifth")
-    ('site_id', 'pain_nrs', 'odi')
-    """
-    return re.split("[=~]|, ", column)[0]
 
 
 def benchmark_strengths(arms: Arms, nuisance: Nuisance, covariates: Sequence[str] | None = None) -> pd.DataFrame:

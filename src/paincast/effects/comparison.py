@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from paincast.cohort.tables import Cohort
+from paincast.contract import Contract
 from paincast.deferred import pandas as pd
-from paincast.effects.arms import Arms, label_episodes, make_arms
-from paincast.effects.average import ATE, compute_contrasts, compute_risks
-from paincast.effects.balance import Diagnostic, compute_balance, compute_baseline, compute_diagnostics
+from paincast.effects.arms import Arms, encode_aside, label_episodes, make_arms
+from paincast.effects.average import ATE, Clusters, compute_contrasts, compute_risks, count_clusters
+from paincast.effects.balance import (
+    Diagnostic,
+    compute_balance,
+    compute_baseline,
+    compute_diagnostics,
+    compute_unadjusted,
+    find_owner,
+    judge_unadjusted,
+    reach_of_chance,
+)
 from paincast.effects.nuisance import Nuisance, assign_folds, fit_nuisance
 from paincast.effects.propensity import Propensity, count_preference, fit_propensity
-from paincast.effects.trial import TargetTrial, list_covariates
+from paincast.effects.trial import TargetTrial, list_covariates, list_unadjusted
 from paincast.errors import RefusalError
 
 FloatArray = npt.NDArray[np.float64]
 
-FALSE_ALARMS = 0.05
-"""Chance that some negative control fails although nothing confounds it."""
+RESULT_FORMAT = 2
+"""Format of a comparison as ``comparison.json``; a key that is added does not change it."""
+
+NOT_RECORDED = "named as a covariate, but known for fewer than half of the episodes, or the same in all"
+"""Why a covariate of the trial is not adjusted for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,13 @@ class Comparison:
         Covariates by strategy (:func:`paincast.effects.balance.compute_baseline`).
     balance : DataFrame
         Standardised differences (:func:`paincast.effects.balance.compute_balance`).
+    adjusted : tuple of str
+        Columns that are adjusted for; ``site_id`` is one of them if there is more than one site.
+    unadjusted : DataFrame
+        Standardised differences of the columns that are not
+        (:func:`paincast.effects.balance.compute_unadjusted`).
+    clusters : Clusters
+        By what the standard errors are clustered.
     preference : DataFrame
         Histograms of the preference score (:func:`paincast.effects.propensity.count_preference`).
     negative_controls : DataFrame
@@ -76,6 +95,9 @@ class Comparison:
     diagnostics: tuple[Diagnostic, ...]
     baseline: pd.DataFrame = field(repr=False)
     balance: pd.DataFrame = field(repr=False)
+    adjusted: tuple[str, ...]
+    unadjusted: pd.DataFrame = field(repr=False)
+    clusters: Clusters
     preference: pd.DataFrame = field(repr=False)
     negative_controls: pd.DataFrame = field(repr=False)
     unblinded: Analysis | None = field(default=None, repr=False)
@@ -95,7 +117,7 @@ class Comparison:
             If a diagnostic failed; the message names each with its value and limit.
         """
         if self.unblinded is None:
-            raise RefusalError(_describe_failed(self.failed), code="PC-EFFECTS-04")
+            raise RefusalError(_describe_failed(self.failed, self.unadjusted), code="PC-EFFECTS-04")
         return self.unblinded
 
     @property
@@ -111,13 +133,15 @@ class Comparison:
         return compute_risks(analysis.arms, analysis.nuisance)
 
 
-def _describe_failed(failed: tuple[Diagnostic, ...]) -> str:
+def _describe_failed(failed: tuple[Diagnostic, ...], unadjusted: pd.DataFrame) -> str:
     listed = "; ".join(
         f"{one.name}: {one.value:.2f}, {'at most' if one.is_upper else 'at least'} {one.limit:.2f} is needed"
         for one in failed
     )
+    beyond = list(dict.fromkeys(unadjusted.loc[unadjusted["weighted"].abs() > unadjusted["limit"], "column"]))
+    advice = f"adjust for {', '.join(beyond)}, or name under not_adjusted why not; " if beyond else ""
     return (
-        f"the contrast is not computed, because the strategies cannot be compared in these patients: {listed}; "
+        f"the contrast is not computed, because the strategies cannot be compared in these patients: {listed}; {advice}"
         "restrict the eligibility to patients for whom every strategy is an option, or compare other strategies"
     )
 
@@ -166,7 +190,9 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
     covariates = [cohort.contract.episodes[name] for name in list_covariates(trial, cohort.contract)]
     propensity = fit_propensity(arms, assign_folds(arms, rng))
     balance = compute_balance(arms, propensity)
-    diagnostics = compute_diagnostics(arms, propensity, balance)
+    adjusted = tuple(dict.fromkeys(map(find_owner, arms.columns)))
+    unadjusted = _compare_aside(trial, cohort.contract, arms, propensity, adjusted)
+    diagnostics = (*compute_diagnostics(arms, propensity, balance), *judge_unadjusted(unadjusted))
     overlap = all(diagnostic.passed for diagnostic in diagnostics)
     controls = list(_compare_controls(trial, cohort, arms, propensity)) if overlap else []
     diagnostics = (*diagnostics, *_judge_controls(controls))
@@ -179,10 +205,22 @@ def compare_techniques(trial: TargetTrial, cohort: Cohort, rng: np.random.Genera
         diagnostics=diagnostics,
         baseline=compute_baseline(arms, covariates),
         balance=balance,
+        adjusted=adjusted,
+        unadjusted=unadjusted,
+        clusters=count_clusters(arms),
         preference=count_preference(arms, propensity),
         negative_controls=pd.concat(controls, ignore_index=True) if controls else pd.DataFrame(),
         unblinded=Analysis(arms=arms, nuisance=fit_nuisance(arms, propensity)) if passed else None,
     )
+
+
+def _compare_aside(
+    trial: TargetTrial, contract: Contract, arms: Arms, propensity: Propensity, adjusted: tuple[str, ...]
+) -> pd.DataFrame:
+    """Compare the columns that are not adjusted for, those among them that the trial wanted to adjust for."""
+    unrecorded = {name: NOT_RECORDED for name in trial.covariates if name not in adjusted}
+    names = [*list_unadjusted(trial, contract), *unrecorded]
+    return compute_unadjusted(encode_aside(arms, names, contract), propensity, {**trial.not_adjusted, **unrecorded})
 
 
 def _compare_controls(trial: TargetTrial, cohort: Cohort, arms: Arms, propensity: Propensity) -> Iterator[pd.DataFrame]:
@@ -207,6 +245,6 @@ def _judge_controls(controls: list[pd.DataFrame]) -> Iterator[Diagnostic]:
         yield Diagnostic(
             name=f"negative control {contrasts['control'].iloc[0]}, standard errors from 0",
             value=float(scores.max()),
-            limit=NormalDist().inv_cdf(1.0 - FALSE_ALARMS / (2.0 * n_contrasts)),
+            limit=reach_of_chance(n_contrasts),
             is_upper=True,
         )

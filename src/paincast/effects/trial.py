@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from paincast import evidence
 from paincast.contract import BUILT_IN, Contract
-from paincast.deferred import pandas as pd
 from paincast.errors import SettingsError, suggest_name
-from paincast.evidence.conditions import COMBINATIONS, Condition, check_condition, describe_condition
+from paincast.evidence.conditions import COMBINATIONS, Condition, check_condition
 from paincast.files.strict_yaml import Node, read_yaml
 from paincast.outcomes import Outcome, get_outcome
 from paincast.schema import COMPARATORS, TECHNIQUES, Column
@@ -25,10 +24,13 @@ what is only recorded, and sensitive attributes."""
 YEAR = "procedure_year"
 """Calendar time is adjusted for too: uptake of a technique and results change together."""
 
+INTENDED = "intended_technique"
+"""What was to be done: a part of the choice, although it is only recorded."""
+
 LATEST_MONTH = 240.0
 
 _KEYS = ("question", "eligibility", "strategies", "reference", "outcome", "month")
-_OPTIONAL = ("covariates", "unmeasured", "negative_controls", "sensitivity")
+_OPTIONAL = ("covariates", "not_adjusted", "unmeasured", "negative_controls", "sensitivity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,8 @@ class TargetTrial:
         Month after the procedure at which it is assessed.
     covariates : tuple of str
         Columns to adjust for beside the site; empty for all of :func:`list_covariates`.
+    not_adjusted : mapping of str to str
+        Columns that are left out on purpose, such as an instrument, each with the reason.
     unmeasured : tuple of str
         Confounders that the cohort does not record, in words; they are reported beside every result.
     negative_controls : tuple of str
@@ -106,6 +110,7 @@ class TargetTrial:
     outcome: Outcome
     month: float
     covariates: tuple[str, ...] = ()
+    not_adjusted: Mapping[str, str] = field(default_factory=dict)
     unmeasured: tuple[str, ...] = ()
     negative_controls: tuple[str, ...] = ()
     outcome_r2: float = 0.03
@@ -167,7 +172,7 @@ def read_trial(path: str | Path, contract: Contract = BUILT_IN) -> TargetTrial:
     SettingsError
         In one line with file, line and key: if a key or name is unknown, a key is missing, there are fewer than two
         strategies or two of which an episode could belong to both, the outcome is not binary, the month is not
-        possible, or a technique does not treat the indication.
+        possible, a technique does not treat the indication, or eligibility looks at the choice or at what comes later.
 
     Examples
     --------
@@ -185,11 +190,12 @@ def read_trial(path: str | Path, contract: Contract = BUILT_IN) -> TargetTrial:
     return TargetTrial(
         question=top["question"].text(),
         indications=indications,
-        conditions=tuple(_read_condition(entry) for node in conditions for entry in node.entries()),
+        conditions=tuple(_read_condition(entry, contract) for node in conditions for entry in node.entries()),
         strategies=_read_strategies(top["strategies"], top["reference"], indications, contract),
         outcome=_read_outcome(top["outcome"], contract),
         month=top["month"].number(above=0.0, at_most=LATEST_MONTH),
         covariates=covariates,
+        not_adjusted=_read_reasons(top["not_adjusted"], covariates, contract) if "not_adjusted" in top else {},
         unmeasured=top["unmeasured"].texts() if "unmeasured" in top else (),
         negative_controls=_read_controls(top, covariates, contract),
         **{name: node.number(above=0.0, at_most=0.99) for name, node in sensitivity.items()},
@@ -257,10 +263,24 @@ def _read_columns(node: Node, contract: Contract) -> tuple[str, ...]:
     """Read the columns to adjust for: known before the procedure, and no part of the choice."""
     names = _read_names(node, tuple(contract.episodes))
     for name, entry in zip(names, node.entries(), strict=True):
-        column = contract.episodes[name]
-        if column.timing != "before" or column.role == "technique" or (column.role == "id" and name != YEAR):
-            raise entry.refuse(f"{name} cannot be adjusted for: it is not known of the patient before the choice")
+        _refuse_column(entry, name, contract)
     return names
+
+
+def _refuse_column(node: Node, name: str, contract: Contract) -> None:
+    column = contract.episodes[name]
+    if is_of_choice(column) or (column.role == "id" and name != YEAR):
+        raise node.refuse(f"{name} cannot be adjusted for: it is not known of the patient before the choice")
+
+
+def _read_reasons(node: Node, covariates: tuple[str, ...], contract: Contract) -> dict[str, str]:
+    """Read the columns that are left out on purpose, each with its reason."""
+    nodes = node.section(contract.episodes)
+    for name, child in nodes.items():
+        _refuse_column(child, name, contract)
+        if name in covariates:
+            raise child.refuse(f"{name} is among the covariates; keep one of both")
+    return {name: " ".join(child.text().split()) for name, child in nodes.items()}
 
 
 def _read_controls(top: dict[str, Node], covariates: tuple[str, ...], contract: Contract) -> tuple[str, ...]:
@@ -273,28 +293,50 @@ def _read_controls(top: dict[str, Node], covariates: tuple[str, ...], contract: 
     for name, entry in zip(names, node.entries(), strict=True):
         if name in covariates:
             raise entry.refuse(f"{name} is adjusted for; a negative control must not be a covariate")
+        if "not_adjusted" in top and name in top["not_adjusted"].children():
+            raise entry.refuse(
+                f"{name} is under not_adjusted too; a negative control is never adjusted for, keep it here"
+            )
         if name == top["outcome"].text():
             raise entry.refuse(f"{name} is the outcome; a negative control is one that no strategy affects")
     return names
 
 
-def _read_condition(node: Node) -> Condition:
+def _read_condition(node: Node, contract: Contract) -> Condition:
     """Read a condition of eligibility and check it on the columns of the contract."""
-    condition = _build_condition(node)
+    condition = _build_condition(node, contract)
     check_condition(condition, f"{node.file}, line {node.line}, {node.place}")
     return condition
 
 
-def _build_condition(node: Node) -> dict[str, Any]:
+def _build_condition(node: Node, contract: Contract) -> dict[str, Any]:
     readers: dict[str, Callable[[Node], Any]] = {
-        "column": Node.text,
+        "column": lambda name: _read_eligible(name, contract),
         "is": Node.flag,
         "at_least": Node.number,
         "below": Node.number,
         "any_of": lambda values: list(values.texts()),
-        **dict.fromkeys(COMBINATIONS, lambda parts: [_build_condition(part) for part in parts.entries()]),
+        **dict.fromkeys(COMBINATIONS, lambda parts: [_build_condition(part, contract) for part in parts.entries()]),
     }
     return {name: readers[name](child) for name, child in node.section(readers).items()}
+
+
+def _read_eligible(node: Node, contract: Contract) -> str:
+    """Read the column of a condition, which must not look at the choice or at what comes after it."""
+    name = node.text()
+    if name in contract.episodes and is_of_choice(contract.episodes[name]):
+        raise SettingsError(
+            f"{node.file}, line {node.line}, {node.place}: {name} is chosen with the strategy or known only after time "
+            "zero; eligibility looks at what is known of the patient before the choice (approaches stand under "
+            "'strategies')",
+            code="PC-EFFECTS-07",
+        )
+    return name
+
+
+def is_of_choice(column: Column) -> bool:
+    """Check whether a column is a part of the choice, or known only after it."""
+    return column.timing != "before" or column.role == "technique" or column.name == INTENDED
 
 
 def is_covariate(column: Column) -> bool:
@@ -306,7 +348,7 @@ def list_covariates(trial: TargetTrial, contract: Contract = BUILT_IN) -> tuple[
     """List the columns that are adjusted for, beside the site, in the order of the contract.
 
     By default all that is known before the procedure, but the choice itself, what is only recorded, sensitive
-    attributes, and negative controls.
+    attributes, negative controls, and what is left out on purpose.
 
     Examples
     --------
@@ -321,58 +363,26 @@ def list_covariates(trial: TargetTrial, contract: Contract = BUILT_IN) -> tuple[
     return tuple(
         name
         for name, column in contract.episodes.items()
-        if is_covariate(column) and name not in trial.negative_controls
+        if is_covariate(column) and name not in (*trial.negative_controls, *trial.not_adjusted)
     )
 
 
-def describe_protocol(trial: TargetTrial) -> pd.DataFrame:
-    """Describe the target trial and its emulation, component by component, for a report by the TARGET statement [1]_.
+def list_unadjusted(trial: TargetTrial, contract: Contract = BUILT_IN) -> tuple[str, ...]:
+    """List the columns that could be adjusted for and are not, in the order of the contract.
 
-    Returns
-    -------
-    DataFrame
-        ``component, target_trial, emulation``.
-
-    References
-    ----------
-    .. [1] Cashin AG, et al. Transparent reporting of observational studies emulating a target trial: the TARGET
-       statement. JAMA 2025;334:1084-1093. doi:10.1001/jama.2025.13350
+    What :func:`list_covariates` gives without a list but not with that of the trial, and what is left out on purpose.
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> from paincast.settings.configs import find_configs
     >>> trial = read_trial(find_configs() / "trial" / "epidural_against_root_block.yaml")
-    >>> describe_protocol(trial)["target_trial"].iloc[1]
-    'nerve root block; epidural steroid injection'
+    >>> list_unadjusted(trial)
+    ()
+    >>> named = replace(trial, covariates=("age_years", "pain_nrs"))
+    >>> len(list_unadjusted(named)) == len(list_covariates(trial)) - 2
+    True
     """
-    strategies = "; ".join(strategy.describe() for strategy in trial.strategies)
-    conditions = "".join(f"; {describe_condition(condition)}" for condition in trial.conditions)
-    outcome = f"{trial.outcome.question}, at month {trial.month:g}"
-    rows = [
-        (
-            "eligibility",
-            ", ".join(name.replace("_", " ") for name in trial.indications) + conditions,
-            "the same; no absolute contraindication to any strategy; the first such episode of each patient",
-        ),
-        ("treatment strategies", strategies, "the same, by what was done"),
-        (
-            "assignment",
-            "at random, not blinded",
-            "as chosen in practice; taken as random given site and covariates",
-        ),
-        ("time zero", "randomisation, the day of the procedure", "the day of the procedure"),
-        ("outcome", outcome, f"{outcome}; {trial.outcome.horizon_rule}"),
-        (
-            "causal contrast",
-            f"difference in risk against {trial.reference.describe()}, among all randomised",
-            "the same among the analysed patients; loss to follow-up is taken as random given strategy and covariates",
-        ),
-        (
-            "statistical analysis",
-            "difference in shares",
-            "cross-fitted augmented inverse probability weighting, loss to follow-up included; clustered by patient "
-            "and site",
-        ),
-        ("not measured", "balanced by randomisation", "; ".join(trial.unmeasured) or "none was stated"),
-    ]
-    return pd.DataFrame(rows, columns=["component", "target_trial", "emulation"])
+    adjusted = list_covariates(trial, contract)
+    judged = list_covariates(replace(trial, covariates=(), not_adjusted={}), contract)
+    return tuple(name for name in contract.episodes if name in (*judged, *trial.not_adjusted) and name not in adjusted)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paincast.effects.comparison import RESULT_FORMAT
 from paincast.effects.trial import LATEST_MONTH
 from paincast.errors import DataError, RefusalError, SettingsError
 from paincast.evidence.conditions import check_condition
@@ -38,8 +39,6 @@ CONTRAST_KEYS = (
     "contrasts",
 )
 BASES_OF_PATIENTS = ("real", "blended", "synthetic")
-RESULT_FORMAT = 2
-"""Format of ``comparison.json``."""
 
 
 def read_contrast(comparison: object) -> Contrast:

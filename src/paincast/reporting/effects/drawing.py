@@ -19,7 +19,7 @@ from paincast.reporting.effects.figures import (
     plot_preference,
 )
 from paincast.reporting.effects.results import ComparisonResults
-from paincast.reporting.effects.tables import name_column
+from paincast.reporting.effects.tables import list_farthest, name_column
 from paincast.reporting.effects.words import format_difference, format_interval, name_strategy
 
 
@@ -46,6 +46,9 @@ class Drawing:
     caption: str
 
 
+ASIDE = " Below the line stands what is not adjusted for, shaded as far as is allowed."
+
+
 def draw_results(results: ComparisonResults) -> list[Drawing]:
     """Draw every figure whose tables are there."""
     return [drawing for table, draw in DRAWINGS.items() if table in results.tables for drawing in draw(results)]
@@ -57,19 +60,35 @@ def _list_pairs(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _draw_balance(results: ComparisonResults) -> Iterator[Drawing]:
+    unadjusted = {(one, other): rows for one, other, rows in _list_pairs(_name_unadjusted(results))}
     for first, second, rows in _list_pairs(results.tables["balance"]):
         named = rows.assign(column=[name_column(results, name) for name in rows["column"]])
         largest = rows[["unweighted", "weighted"]].abs().max()
         names = f"{name_strategy(second)} against {name_strategy(first)}"
+        aside = unadjusted.get((first, second))
         yield Drawing(
             name=f"balance_{first}_{second}",
             section="assumptions",
-            ax=plot_balance(named, results.basis),
+            ax=plot_balance(named, results.basis, aside),
             alt=f"Standardised differences, {names}: the largest is {largest['unweighted']:.2f} as treated and "
-            f"{largest['weighted']:.2f} after weighting.",
+            f"{largest['weighted']:.2f} after weighting.{'' if aside is None else _describe_aside(aside)}",
             caption=f"Balance, {names}: a dot to the right means more of it with {name_strategy(second)}. After "
-            f"weighting all should lie within ±{LARGEST_DIFFERENCE:g} (shaded).",
+            f"weighting all should lie within ±{LARGEST_DIFFERENCE:g} (shaded).{'' if aside is None else ASIDE}",
         )
+
+
+def _describe_aside(unadjusted: pd.DataFrame) -> str:
+    largest = unadjusted["weighted"].abs().max()
+    return f" Of {len(unadjusted)} columns not adjusted for, the largest is {largest:.2f} after weighting."
+
+
+def _name_unadjusted(results: ComparisonResults) -> pd.DataFrame:
+    """Name what is not adjusted for and was compared: each column by the part that differs most."""
+    compared = [row for row in list_farthest(results) if pd.notna(row["weighted"])]
+    columns = ["first", "second", "unweighted", "weighted", "limit"]
+    return pd.DataFrame(compared, columns=columns).assign(
+        column=[name_column(results, row["part"]) for row in compared]
+    )
 
 
 def _draw_preference(results: ComparisonResults) -> Iterator[Drawing]:

@@ -13,12 +13,13 @@ from paincast.effects.balance import EQUIPOISE, LARGEST_DIFFERENCE
 from paincast.reporting.effects.words import name_strategy
 from paincast.reporting.figures.axes import BLUE, DASHED, FONT, GREEN, GREY, INK, ORANGE, finish_axes, make_axes
 
-MOST_ROWS = 30
+MOST_ROWS, MOST_ASIDE = 30, 20
+NOT_ADJUSTED = "NOT ADJUSTED FOR"
 COLOURS = (ORANGE, BLUE)
 WIDTH = 7.2
 
 
-def plot_balance(balance: pd.DataFrame, basis: str) -> Axes:
+def plot_balance(balance: pd.DataFrame, basis: str, unadjusted: pd.DataFrame | None = None) -> Axes:
     """Draw a love plot: the standardised difference of each covariate before and after weighting.
 
     Parameters
@@ -27,26 +28,54 @@ def plot_balance(balance: pd.DataFrame, basis: str) -> Axes:
         ``column, unweighted, weighted`` of two strategies, with columns named for reading.
     basis : str
         Basis of the cohort.
+    unadjusted : DataFrame, optional
+        ``column, unweighted, weighted, limit`` of what is not adjusted for; drawn apart, below.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The covariates that differ most, by the larger of the two differences.
+        The columns of either kind that differ most, by the larger of the two differences.
     """
-    size = balance[["unweighted", "weighted"]].abs().max(axis=1)
-    rows = balance.loc[size.sort_values(ascending=False, kind="stable").index[:MOST_ROWS]][::-1]
-    heights = np.arange(len(rows))
-    ax = make_axes(WIDTH, 1.6 + 0.24 * len(rows))
-    ax.axvspan(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE, color=GREEN, alpha=0.10, linewidth=0, zorder=0)
+    above, below = _take_farthest(balance, MOST_ROWS), None
+    if unadjusted is not None and len(unadjusted):
+        below = _take_farthest(unadjusted, MOST_ASIDE)
+    floor = 0 if below is None else len(below) + 1
+    top = floor + len(above) - 0.3
+    ax = make_axes(WIDTH, 1.6 + 0.24 * (floor + len(above)))
     ax.axvline(0.0, color=INK, linewidth=1)
-    ax.hlines(heights, rows["unweighted"], rows["weighted"], color=GREY, linewidth=1, zorder=2)
-    ax.plot(rows["unweighted"], heights, "o", color=ORANGE, markerfacecolor="white", label="as treated", zorder=3)
-    ax.plot(rows["weighted"], heights, "o", color=BLUE, label="weighted", zorder=4)
-    ax.set_yticks(heights, rows["column"])
-    reach = 1.1 * max(float(size.max()), 1.5 * LARGEST_DIFFERENCE)
-    ax.set(xlim=(-reach, reach), ylim=(-0.7, len(rows) - 0.3), xlabel="Standardised difference of the means")
+    _draw_differences(ax, above, floor, "o", ("as treated", "weighted"))
+    _shade(ax, LARGEST_DIFFERENCE, floor - 0.7, top)
+    names = list(above["column"])
+    if below is not None:
+        _draw_differences(ax, below, 0, "D", ("not adjusted for, as treated", "not adjusted for, weighted"))
+        if below["limit"].notna().any():
+            _shade(ax, float(below["limit"].max()), -0.7, floor - 1.3)
+        ax.axhline(floor - 1, color=INK, linewidth=1)
+        names = [*below["column"], NOT_ADJUSTED, *names]
+    ax.set_yticks(np.arange(len(names)), names)
+    drawn = above if below is None else pd.concat([above, below])
+    largest = float(drawn[["unweighted", "weighted"]].abs().to_numpy(float).max())
+    reach = 1.1 * max(largest, 1.5 * LARGEST_DIFFERENCE)
+    ax.set(xlim=(-reach, reach), ylim=(-0.7, top), xlabel="Standardised difference of the means")
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=FONT - 1.5)
     return finish_axes(ax, basis, "", rows=True)
+
+
+def _take_farthest(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Take the rows that differ most, the farthest last: it stands highest."""
+    size = table[["unweighted", "weighted"]].abs().max(axis=1)
+    return table.loc[size.sort_values(ascending=False, kind="stable").index[:most]][::-1]
+
+
+def _draw_differences(ax: Axes, rows: pd.DataFrame, floor: int, marker: str, labels: tuple[str, str]) -> None:
+    heights = floor + np.arange(len(rows))
+    ax.hlines(heights, rows["unweighted"], rows["weighted"], color=GREY, linewidth=1, zorder=2)
+    ax.plot(rows["unweighted"], heights, marker, color=ORANGE, markerfacecolor="white", label=labels[0], zorder=3)
+    ax.plot(rows["weighted"], heights, marker, color=BLUE, label=labels[1], zorder=4)
+
+
+def _shade(ax: Axes, limit: float, low: float, high: float) -> None:
+    ax.fill_betweenx([low, high], -limit, limit, color=GREEN, alpha=0.10, linewidth=0, zorder=0)
 
 
 def plot_preference(preference: pd.DataFrame, basis: str) -> Axes:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
+from paincast.effects.comparison import RESULT_FORMAT
 from paincast.reporting.effects.drawing import Drawing
 from paincast.reporting.effects.results import ComparisonResults
 from paincast.reporting.effects.sections import SECTIONS
+from paincast.reporting.effects.tables import list_farthest
 from paincast.reporting.effects.target import tabulate_items
 from paincast.reporting.effects.words import format_count
 from paincast.reporting.page import Figure, Section, write_page
 from paincast.schema import RESEARCH_MARK
-
-FORMAT = 2
-"""Format of the result as JSON."""
 
 NOTES = {
     "synthetic": "SIMULATED PATIENTS. They follow published evidence: the comparison shows how the method works, and "
@@ -75,7 +76,7 @@ def format_result(results: ComparisonResults) -> str:
     """Format the result as JSON, for other programs; ``contrasts`` and ``risks`` are null if it was refused."""
     trial, origin = results.trial, results.origin
     content: dict[str, Any] = {
-        "format": FORMAT,
+        "format": RESULT_FORMAT,
         "verdict": results.verdict,
         "question": trial.question,
         "indications": list(trial.indications),
@@ -89,6 +90,9 @@ def format_result(results: ComparisonResults) -> str:
         "month": trial.month,
         "n": results.n_eligible,
         "diagnostics": _list_rows(results, "diagnostics") or [],
+        "adjusted": list(results.adjusted),
+        "not_adjusted": _list_unadjusted(results),
+        "clusters": _list_clusters(results),
         "contrasts": _list_rows(results, "contrasts"),
         "risks": _list_rows(results, "risks"),
         "refusal": None if results.refusal is None else {"code": results.refusal.code, "message": str(results.refusal)},
@@ -104,6 +108,28 @@ def format_result(results: ComparisonResults) -> str:
         "versions": list(results.software),
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _list_unadjusted(results: ComparisonResults) -> list[dict[str, Any]] | None:
+    """List what is not adjusted for, each column once for a pair; None if there were too few patients to look at."""
+    if "balance" not in results.tables:
+        return None
+    return [
+        {
+            **{name: row[name] for name in ("column", "first", "second", "part")},
+            "difference": None if pd.isna(row["weighted"]) else row["weighted"],
+            "limit": None if pd.isna(row["limit"]) else row["limit"],
+            "reason": row["reason"] or None,
+        }
+        for row in list_farthest(results)
+    ]
+
+
+def _list_clusters(results: ComparisonResults) -> dict[str, Any] | None:
+    clusters = results.clusters
+    if clusters is None:
+        return None
+    return {"by": list(clusters.by), "patients": clusters.patients, "sites": clusters.sites}
 
 
 def _list_rows(results: ComparisonResults, name: str) -> list[dict[str, Any]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -18,19 +18,20 @@ from paincast.contract import Contract
 from paincast.disclosure.rounding import FEW_DIGITS, round_count, round_digits, round_measured, round_share
 from paincast.effects import Comparison, TargetTrial, compare_techniques
 from paincast.effects.arms import compute_flow
-from paincast.effects.average import compute_observed
+from paincast.effects.average import Clusters, compute_observed
+from paincast.effects.balance import find_owner
 from paincast.effects.benefit import (
     compute_benefit_calibration,
     compute_benefit_concordance,
     compute_benefit_slope,
 )
-from paincast.effects.bounds import benchmark_strengths, compute_bounds, compute_e_values, find_owner
+from paincast.effects.bounds import benchmark_strengths, compute_bounds, compute_e_values
 from paincast.effects.individual import estimate_individual_contrasts
 from paincast.effects.policy import compute_policy_curve, compute_policy_value
-from paincast.effects.trial import describe_protocol
 from paincast.errors import RefusalError
 from paincast.evidence import evidence_version
 from paincast.progress import SILENT, Progress
+from paincast.reporting.effects.protocol import describe_protocol
 from paincast.schema import MINIMUM_CELL
 from paincast.version import list_software
 
@@ -147,9 +148,13 @@ class ComparisonResults:
         Versions.
     tables : mapping of str to DataFrame
         ``protocol`` and ``flow``; if there were enough patients to look at, ``diagnostics, baseline, balance,
-        preference, negative_controls``; if these passed, those of :data:`ESTIMATES`.
+        unadjusted, preference, negative_controls``; if these passed, those of :data:`ESTIMATES`.
     refusal : RefusalError or None
         Why there are no estimates.
+    adjusted : tuple of str
+        Columns that are adjusted for; empty if there were too few patients to look at.
+    clusters : Clusters or None
+        By what the standard errors are clustered; None if there were too few patients to look at.
     """
 
     trial: TargetTrial
@@ -162,6 +167,8 @@ class ComparisonResults:
     software: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
     refusal: RefusalError | None = None
+    adjusted: tuple[str, ...] = ()
+    clusters: Clusters | None = None
 
     @property
     def verdict(self) -> str:
@@ -206,7 +213,7 @@ def gather_results(
     progress.expect(2 + len(ESTIMATES))
     tables = {"protocol": describe_protocol(trial), "flow": compute_flow(trial, cohort)}
     progress.advance()
-    refusal = None
+    comparison, refusal = None, None
     try:
         progress.describe("diagnostics")
         comparison = compare_techniques(trial, cohort, rng)
@@ -231,7 +238,13 @@ def gather_results(
         software=(*list_software(PACKAGES), f"evidence {evidence_version()}"),
         tables={name: _round_table(name, table) if is_real else table for name, table in tables.items()},
         refusal=refusal,
+        adjusted=() if comparison is None else comparison.adjusted,
+        clusters=None if comparison is None else _round_clusters(comparison.clusters, is_real=is_real),
     )
+
+
+def _round_clusters(clusters: Clusters, *, is_real: bool) -> Clusters:
+    return replace(clusters, patients=round_count(clusters.patients)) if is_real else clusters
 
 
 def _list_blinded(comparison: Comparison) -> dict[str, pd.DataFrame]:
@@ -245,6 +258,7 @@ def _list_blinded(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "diagnostics": pd.DataFrame(diagnostics),
         "baseline": comparison.baseline,
         "balance": comparison.balance,
+        **({"unadjusted": comparison.unadjusted} if len(comparison.unadjusted) else {}),
         "preference": comparison.preference,
         **({"negative_controls": controls} if len(controls) else {}),
     }
@@ -258,7 +272,7 @@ def _round_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
     elif name == "observed":
         shares = [round_share(share, n) for share, n in zip(table["share"], table["n_known"], strict=True)]
         table = table.assign(share=shares)
-    elif name in ("diagnostics", "balance", "policy_curve"):
+    elif name in ("diagnostics", "balance", "unadjusted", "policy_curve"):
         table = table.round(FEW_DIGITS)
     else:
         table = round_measured(table)

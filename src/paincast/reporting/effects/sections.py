@@ -34,12 +34,20 @@ def show_summary(results: ComparisonResults) -> Section:
             f"An observational study of {n} eligible patients of {results.origin.cohort_name} that emulates a "
             "randomised trial. Patients were not allocated at random: a difference is causal only under the "
             "assumptions below.",
-            f"{made} by cross-fitted augmented inverse probability weighting, with loss to follow-up weighted and "
-            "intervals clustered by patient and site.",
+            f"{made} by cross-fitted augmented inverse probability weighting, with loss to follow-up weighted"
+            f"{_describe_clusters(results)}.",
             f"{RESEARCH_MARK.capitalize()}. A difference between groups does not say which technique is better for one "
             "patient.",
         ],
     )
+
+
+def _describe_clusters(results: ComparisonResults) -> str:
+    if results.clusters is None:
+        return ""
+    n = f"{format_count(results.clusters.patients, results.basis)} patients"
+    sites = f" and {results.clusters.sites} sites" if "site" in results.clusters.by else ""
+    return f" and intervals clustered by {' and '.join(results.clusters.by)} ({n}{sites})"
 
 
 def show_question(results: ComparisonResults) -> Section:
@@ -128,7 +136,7 @@ def show_assumptions(results: ComparisonResults) -> Section:
     if "diagnostics" not in results.tables:
         return Section(name="assumptions", title=title, text=_explain_absence(results), items=items)
     n_failed, n_all = len(results.failed), len(results.tables["diagnostics"])
-    adjusted = [results.contract.label(name) for name in dict.fromkeys(results.tables["baseline"]["column"])]
+    adjusted = [results.contract.label(name) for name in results.adjusted if name != "site_id"]
     looks = (
         f"The diagnostics look at covariates and strategies only; no difference in outcome is computed before all have "
         f"passed. An open choice is a preference score of {EQUIPOISE[0]:g} to {EQUIPOISE[1]:g}; {MINIMUM_OPEN:.0%} of "
@@ -140,12 +148,27 @@ def show_assumptions(results: ComparisonResults) -> Section:
         title=title,
         text=f"{n_all - n_failed} of {n_all} diagnostics passed.",
         verdict="refused" if n_failed else "passes",
-        items=[*items, looks],
-        tables={"Diagnostics": tables.tabulate_diagnostics(results)},
+        items=[*items, looks, *_describe_unadjusted(results)],
+        tables={
+            "Diagnostics": tables.tabulate_diagnostics(results),
+            **({"Not adjusted for": tables.tabulate_unadjusted(results)} if "unadjusted" in results.tables else {}),
+        },
         folded={"Adjusted for, beside the site": adjusted},
         numbers=_name_rows(results, results.tables["balance"]),
         layout="tall",
     )
+
+
+def _describe_unadjusted(results: ComparisonResults) -> list[str]:
+    if "unadjusted" not in results.tables:
+        return []
+    n = results.tables["unadjusted"]["column"].nunique()
+    return [
+        f"{n} columns known before the procedure are not adjusted for. They are compared all the same, after "
+        "weighting: a difference in one without a reason must not be larger than "
+        f"{LARGEST_DIFFERENCE:g}, or than chance allows among so many, if that is more. One that is left out on "
+        "purpose is shown with the reason, and not judged."
+    ]
 
 
 def _name_rows(results: ComparisonResults, balance: pd.DataFrame) -> pd.DataFrame:
@@ -250,8 +273,10 @@ def list_limits(results: ComparisonResults) -> list[str]:
     unmeasured = [
         f"Not measured, and perhaps different between the strategies: {text}." for text in results.trial.unmeasured
     ]
+    reasons = {row["column"]: row["reason"] for row in tables.list_farthest(results) if row["reason"]}
     return [
         *(unmeasured or ["The trial file names nothing that was not measured. That is hardly ever so."]),
+        *(f"Not adjusted for: {results.contract.label(name)} ({reason})." for name, reason in reasons.items()),
         BASIS_LIMITS[results.basis],
         "Neither patients nor assessors were blinded, so that expectations are part of each strategy.",
         f"To have the outcome is not {results.trial.outcome.is_not}.",

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from paincast.effects.average import ATE
-from paincast.effects.bounds import find_owner
+from paincast.effects.balance import find_owner
 from paincast.reporting.effects.results import ComparisonResults
 from paincast.reporting.effects.words import format_count, format_difference, format_interval, name_strategy
 
@@ -53,6 +53,39 @@ def tabulate_diagnostics(results: ComparisonResults) -> pd.DataFrame:
             "Result": ["passed" if row["passed"] else "failed" for row in rows],
         }
     )
+
+
+def list_farthest(results: ComparisonResults) -> list[Row]:
+    """List the columns that are not adjusted for, pair by pair, each by the part that differs most after weighting.
+
+    Those that are judged come first, and among these the farthest apart.
+    """
+    if "unadjusted" not in results.tables:
+        return []
+    table = results.tables["unadjusted"]
+    table = table.assign(size=table["weighted"].abs().fillna(-1.0), is_excused=table["reason"] != "")
+    ordered = table.sort_values(["is_excused", "size"], ascending=[True, False], kind="stable")
+    return [*ordered.drop_duplicates(["first", "second", "column"]).to_dict("records")]
+
+
+def tabulate_unadjusted(results: ComparisonResults) -> pd.DataFrame:
+    """Tabulate the columns that are not adjusted for: how far apart they are, and what is needed, or the reason."""
+    rows = list_farthest(results)
+    pairs = [f"{name_strategy(row['second'])} against {name_strategy(row['first'])}" for row in rows]
+    return pd.DataFrame(
+        {
+            "Not adjusted for": [name_column(results, row["part"]) for row in rows],
+            **({"Strategies": pairs} if len(set(pairs)) > 1 else {}),
+            "As treated": [_format_standardised(row["unweighted"]) for row in rows],
+            "Weighted": [_format_standardised(row["weighted"]) for row in rows],
+            "Needed": [f"at most {row['limit']:.2f}" if pd.notna(row["limit"]) else "not judged" for row in rows],
+            "Reason": [row["reason"] or "none is stated" for row in rows],
+        }
+    )
+
+
+def _format_standardised(difference: float) -> str:
+    return f"{difference:+.2f}" if pd.notna(difference) else "not compared"
 
 
 def tabulate_baseline(results: ComparisonResults) -> pd.DataFrame:

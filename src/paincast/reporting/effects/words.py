@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from paincast.disclosure.rounding import FEW
-from paincast.effects.average import ATE
+from paincast.effects.average import ATE, FEW_SITES, Clusters
 from paincast.reporting.effects.results import ComparisonResults
 
 Row = Mapping[Hashable, Any]
@@ -78,9 +78,32 @@ def describe_result(results: ComparisonResults) -> list[str]:
         ]
     contrasts = results.tables["contrasts"]
     words = {strategy.name: strategy.describe() for strategy in results.trial.strategies}
+    rows = contrasts[contrasts["population"] == ATE].to_dict("records")
+    told = [describe_contrast(row, words[row["strategy"]], words[row["reference"]]) for row in rows]
+    return told + describe_sites(results.clusters)
+
+
+def describe_sites(clusters: Clusters | None) -> list[str]:
+    """Say in a sentence what the interval does not hold if there is one site, or none, or few; otherwise nothing.
+
+    Examples
+    --------
+    >>> describe_sites(Clusters(patients=5000, sites=40))
+    []
+    >>> describe_sites(Clusters(patients=5000, sites=1))[0].partition(":")[0]
+    'One site'
+    """
+    if clusters is None or (len(clusters.by) > 1 and not clusters.are_few):
+        return []
+    if clusters.are_few:
+        return [
+            f"{clusters.sites} clusters by site, fewer than {FEW_SITES}: the interval rests on few, and may be too "
+            "narrow (Cameron 2015, doi:10.3368/jhr.50.2.317)."
+        ]
+    count = "One site" if clusters.sites else "No site is recorded"
     return [
-        describe_contrast(row, words[row["strategy"]], words[row["reference"]])
-        for row in contrasts[contrasts["population"] == ATE].to_dict("records")
+        f"{count}: differences between sites cannot be seen, and the interval, clustered by patient alone, does not "
+        "hold them."
     ]
 
 
