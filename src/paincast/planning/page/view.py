@@ -23,8 +23,8 @@ class Picture:
 class OptionView:
     """An option in words; the fields stand in the order of the page.
 
-    ``harms`` are sentences by severity; ``later`` is the short form of ``lasts``. Only an option that is open, because
-    it is indicated or not yet assessed, has what stands after ``is_open``.
+    ``harms`` are sentences by severity; ``found`` and ``later`` are the short forms of ``compared`` and ``lasts``. Only
+    an option that is open, because it is indicated or not yet assessed, has what stands after ``is_open``.
     """
 
     name: str
@@ -39,6 +39,9 @@ class OptionView:
     treated: list[Picture] = field(default_factory=list)
     control: Picture | None = None
     benefit: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    unrelated: list[str] = field(default_factory=list)
     harms: Mapping[str, list[str]] = field(default_factory=dict)
     lasts: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
@@ -57,7 +60,7 @@ class PageView:
     facts: list[tuple[str, str]]
     unread: list[str]
     contradictions: list[str]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     options: list[OptionView]
     others: list[str]
     rows: list[tuple[str, list[list[str]]]]
