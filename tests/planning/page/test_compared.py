@@ -43,7 +43,7 @@ def test_findings_of_no_difference_are_told_one_by_one(pages, plans):
             at = blocks.index(WORDS.get("option", "compared"))
             part = blocks[at + 1 : blocks.index(WORDS.get("option", "harms"))]
             told = list_told(item.trials)
-            nothing = [text for text in part if "no difference in" in text]
+            nothing = [text for text in part if "no difference from" in text]
             assert len(nothing) == sum(trial.result == "none" for trial in told)
             for result in RESULTS:
                 counted[result] += sum(trial.result == result for trial in told)
@@ -118,7 +118,8 @@ def test_a_wire_that_moves_during_the_test_is_told_by_wire(pages):
 def test_a_rate_of_other_people_says_so(counted_in, expected):
     figure = publish("x", "share", (), "FOUND", value=0.2, n=50, month=3.0)
     harm = Harm(event="x", kind="infection", severity="serious", figure=figure, counted_in=counted_in)
-    [text] = write_harms([harm], WORDS)["serious"]
+    [(name, [text])] = write_harms([harm], WORDS)["serious"]
+    assert name == WORDS.get("complications", "infection")
     starts = [name for name in ("several", "other_pain", "other_procedure") if start_of("harms", name) in text]
     longest = max(starts, key=lambda name: len(start_of("harms", name)), default=None)
     assert ((longest,) if longest else None) == expected

@@ -46,47 +46,52 @@ def _rank(outcome: str) -> int:
     return PREFERRED.index(outcome) if outcome in PREFERRED else len(PREFERRED)
 
 
-def write_compared(item: TechniquePlan, words: Words) -> list[str]:
-    """Write what studies found, one sentence a finding, or that there is none."""
+def write_compared(item: TechniquePlan, words: Words) -> dict[str, list[str]]:
+    """Write what studies found, by result, those that found no difference first."""
     told = list_told(item.trials)
-    return [" ".join(_write(trial, item, words)) for trial in told] or [words.write("compared", "nothing")]
+    by_result = {result: [trial for trial in told if trial.result == result] for result in RESULTS}
+    return {
+        result: [" ".join(_write(trial, item, words)) for trial in trials]
+        for result, trials in by_result.items()
+        if trials
+    }
 
 
 def summarise_compared(item: TechniquePlan, words: Words) -> str:
-    """Count the findings by result."""
+    """Count the findings by result, and the studies that tell no interval of their difference."""
     told = list_told(item.trials)
-    if not told:
+    if not item.trials:
         return words.write("compared", "nothing")
     counts = {result: sum(trial.result == result for trial in told) for result in RESULTS}
-    return words.write("compared", "counts", **counts)
+    untold = {trial.source for trial in item.trials} - {trial.source for trial in told}
+    more = [words.write("compared", "untold", number=len(untold))] if untold else []
+    return " ".join([words.write("compared", "counts", **counts), *more])
 
 
 def _write(trial: Trial, item: TechniquePlan, words: Words) -> Iterator[str]:
-    names = words.get("compared", "outcomes", trial.outcome)
-    if trial.month:
-        when = words.write("compared", "when", month=words.write_months(trial.month))
-    else:
-        when = words.write("compared", "some_time")
-    other = _name_other(trial, words)
-    yield words.write("compared", trial.result, what=names[trial.result], other=other, when=when)
+    what = words.get("compared", "outcomes", trial.outcome)[trial.result]
+    when = words.write("compared", "when", month=words.write_months(trial.month)) if trial.month else ""
+    found = words.write("compared", trial.result, what=what, when=when, other=_name_other(trial, item, words))
+    yield " ".join(found.split()).replace(" :", ":")
     if trial.approach and (trial.by or len({one.approach for one in item.harms}) > 1):
         by = words.get("approaches").get(trial.approach, trial.approach)
-        yield words.write("relief", "difference_by", approach=by)
+        yield words.write("compared", "done", approach=by)
     if trial.n:
         yield words.write("compared", "people", n=f"{trial.n:,}")
     if not trial.design.startswith("randomised"):
         yield words.write("relief", "difference_chosen")
 
 
-def _name_other(trial: Trial, words: Words) -> str:
+def _name_other(trial: Trial, item: TechniquePlan, words: Words) -> str:
     if trial.against in CONTROL_KINDS:
         return str(words.get("controls", trial.against))
     if not trial.technique:
         return str(words.get("compared", "others").get(trial.against, words.get("compared", "other_care")))
+    by = words.get("approaches").get(trial.by, trial.by)
+    if trial.technique == item.technique:
+        return words.write("compared", "same_by", approach=by)
     name = words.get("techniques", trial.technique)["name"]
-    if not trial.by:
-        return words.write("compared", "named", name=name)
-    return words.write("compared", "by", name=name, approach=words.get("approaches").get(trial.by, trial.by))
+    return words.write("compared", "by", name=name, approach=by) if by else words.write("compared", "named", name=name)
 
 
 def write_unrelated(item: TechniquePlan, words: Words) -> list[str]:

@@ -16,7 +16,7 @@ PER = "share of each "
 """How the unit of a rate begins that is of leads or lesions, and not of people."""
 
 
-def write_harms(harms: Sequence[Harm], words: Words) -> Mapping[str, list[str]]:
+def write_harms(harms: Sequence[Harm], words: Words) -> Mapping[str, list[tuple[str, list[str]]]]:
     """Write the sentences of each kind of harm, by severity.
 
     A rate is of the approach by which its patients were treated: where approaches differ, each has its own sentence.
@@ -30,16 +30,15 @@ def write_harms(harms: Sequence[Harm], words: Words) -> Mapping[str, list[str]]:
 
     Returns
     -------
-    mapping of str to list of str
-        One text for each kind.
+    mapping of str to list of (str, list of str)
+        Each kind with what is told of it, by approach where approaches differ.
     """
-    told: dict[str, list[str]] = {}
+    told: dict[str, list[tuple[str, list[str]]]] = {}
     approaches = {harm.approach for harm in harms}
     for severity, kind in dict.fromkeys((harm.severity, harm.kind) for harm in harms):
         own = [harm for harm in harms if harm.kind == kind]
         name = words.get("complications").get(kind, kind.replace("_", " "))
-        sentences = _join_approaches(own, approaches, words)
-        told.setdefault(severity, []).append(words.write("harms", "kind", kind=name, told=" ".join(sentences)))
+        told.setdefault(severity, []).append((name, list(_join_approaches(own, approaches, words))))
     return told
 
 

@@ -32,17 +32,17 @@ class OptionView:
     what: str
     standing: str
     reasons: list[str]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     is_open: bool
     first: list[str] = field(default_factory=list)
     watch: list[str] = field(default_factory=list)
     treated: list[Picture] = field(default_factory=list)
     control: Picture | None = None
     benefit: list[str] = field(default_factory=list)
-    compared: list[str] = field(default_factory=list)
+    compared: Mapping[str, list[str]] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
     unrelated: list[str] = field(default_factory=list)
-    harms: Mapping[str, list[str]] = field(default_factory=dict)
+    harms: Mapping[str, list[tuple[str, list[str]]]] = field(default_factory=dict)
     lasts: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
     visits: list[str] = field(default_factory=list)

@@ -145,7 +145,7 @@ def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
             for rule in item.rules
             if rule.status == HOLDS and rule.severity == "absolute"
         ),
-        missing=[_write_open(rule, words) for rule in item.rules if rule.status == OPEN],
+        missing=list(_list_open(item.rules, words)),
         is_open=is_open,
     )
     if not is_open:
@@ -174,9 +174,13 @@ def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
     return OptionView(**{**vars(view), **details})
 
 
-def _write_open(rule: RuleResult, words: Words) -> str:
-    told = words.write("option", "missing_lead", fact=words.get("rules", rule.name, "fact"))
-    return f"{told} {words.write('option', 'would_exclude' if rule.severity == 'absolute' else 'would_caution')}"
+def _list_open(rules: Sequence[RuleResult], words: Words) -> Iterator[tuple[str, list[str]]]:
+    """List the facts that rules lack under what they could mean."""
+    is_open = [rule for rule in rules if rule.status == OPEN]
+    for name, excludes in (("would_exclude", True), ("would_caution", False)):
+        facts = [words.get("rules", rule.name, "fact") for rule in is_open if (rule.severity == "absolute") == excludes]
+        if facts:
+            yield words.write("option", name), _unique(facts)
 
 
 def _write_first(item: TechniquePlan, words: Words) -> list[str]:

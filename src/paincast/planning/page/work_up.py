@@ -13,6 +13,7 @@ QUESTION = "question"
 
 WAYS: Mapping[str, tuple[str, ...]] = {
     QUESTION: (),
+    "judged": ("life_expectancy_months",),
     "examination": (
         *("sensory_deficit", "paraspinal_tenderness", "facet_loading_pain", "brush_allodynia", "joint_effusion"),
         *("bmi", "height_cm", "weight_kg", "systolic_blood_pressure_mmhg", "peripheral_artery_disease"),
