@@ -236,3 +236,11 @@ def test_missing_values_of_a_rule_are_assessed_row_by_row() -> None:
     assert assessed["eligible"].tolist() == [False, True, True]
     assert assessed["ineligible_because"].tolist() == ["the test stimulation failed", "", ""]
     assert [("test stimulation" in labels) for labels in assessed["not_assessed"]] == [False, False, True]
+
+
+def test_what_an_indication_implies_counts_as_known() -> None:
+    """A prediction says the same as a plan: after failed back surgery nobody has to tell of an operation."""
+    episodes = conform("episodes", pd.DataFrame({"indication": ["failed_back_surgery", "crps", None]}))
+    assessed = assess_technique("spinal_cord_stimulation", episodes)
+    assert ["operation on the spine" in text for text in assessed["cautions"]] == [True, False, False]
+    assert ["spinal deformity" in text for text in assessed["not_assessed"]] == [False, True, True]

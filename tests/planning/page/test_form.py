@@ -37,6 +37,8 @@ def test_the_form_is_answered_with_the_page(address):
     form = requests.get(address, timeout=30)
     assert form.status_code == 200
     assert 'name="indication" required' in form.text
+    assert "from 0 to 10 (" not in form.text
+    assert "(None)" not in form.text
     answer = post(address, indication="lumbar_facet", age_years="60", active_infection="false")
     assert answer.status_code == 200
     assert '<article aria-labelledby="facet_rfa">' in answer.text

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 HOSTS = ("127.0.0.1", "localhost")
+POINTS = "NRS points"
+"""A unit that the label of a field tells already."""
+
 MOST_BYTES = 20_000
 MOST_FIELDS = 200
 POSTED = "application/x-www-form-urlencoded"
@@ -149,7 +152,7 @@ def _make_field(column: Column, words: Words) -> Field:
     return Field(
         name=column.name,
         label=name_column(column.name, words),
-        unit=str(words.get("units").get(column.unit, column.unit)) if column.unit else "",
+        unit=str(words.get("units").get(column.unit, column.unit)) if column.unit and column.unit != POINTS else "",
         is_required=column.name == "indication",
         answers=tuple(answers),
         low=column.low,
