@@ -39,7 +39,11 @@ def make_pages() -> dict[str, str]:
         for name, patient in PATIENTS.items()
         for language in ("en", "pseudo")
     }
-    return {**made, "form": make_form(load_words("en"), {"age_years": "60"}, "the indication is not a known one")}
+    forms = {
+        "form": make_form(load_words("en"), {"age_years": "60"}, "the indication is not a known one"),
+        "form without a cause": make_form(load_words("en"), {"age_years": "60"}, lacks_cause=True),
+    }
+    return {**made, **forms}
 
 
 PAGES = make_pages()

@@ -37,6 +37,12 @@ def test_a_page_is_written(patient, tmp_path, capsys):
         (["--serve"], "PC-CLI-41"),
         (["--html"], "PC-CLI-43"),
         (["--html", "-o", "page.html", "--language", "klingon"], "PC-PLAN-40"),
+        (["--language", "en"], "PC-CLI-44"),
+        (["--json", "--language", "pseudo"], "PC-CLI-44"),
+        (["--port", "0"], "PC-CLI-45"),
+        (["--preferences", "."], "PC-FILES-06"),
+        (["--prices", "."], "PC-FILES-06"),
+        (["--comparison", "."], "PC-FILES-13"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(patient, arguments, code, capsys, monkeypatch):
@@ -46,6 +52,25 @@ def test_what_does_not_go_together_is_one_line(patient, arguments, code, capsys,
     assert code in told
     assert "\n" not in told
     assert not Path("page.html").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--html", "-o", "page.html"], ["--json"]])
+def test_a_folder_is_no_patient(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["plan", str(tmp_path), *arguments]) == 2
+    told = capsys.readouterr()
+    assert "PC-READING-33" in told.err
+    assert told.err.count("\n") == 1
+    assert not told.out
+    assert not Path("page.html").exists()
+
+
+@pytest.mark.parametrize("name", ["plan.html", "plan.json", "plan.txt"])
+def test_folders_on_the_way_to_the_output_are_made_as_other_commands_do(patient, tmp_path, name):
+    out = tmp_path / "new" / "folder" / name
+    form = {".html": ["--html"], ".json": ["--json"], ".txt": []}[out.suffix]
+    assert run(["plan", str(patient), *form, "-o", str(out)]) == 0
+    assert out.stat().st_size > 1000
 
 
 def test_a_patient_or_a_form_is_needed(capsys):

@@ -30,7 +30,7 @@ from paincast.evidence.comparators import choose_comparator
 from paincast.evidence.figures import PROVENANCE_TAGS, TAG_OF_SUPPORT
 from paincast.evidence.merging import ENOUGH
 from paincast.evidence.reading import parse_record, read_yaml, walk_numbers
-from paincast.evidence.records import load_comparisons, load_practice
+from paincast.evidence.records import load_comparisons, load_controlled_trials, load_practice
 from paincast.schema import TECHNIQUES
 
 FOLDER = Path(paincast.evidence.__file__).parent
@@ -104,7 +104,8 @@ def test_no_source_is_unused() -> None:
     mentioned = {name for name in load_sources() if any(name in file.read_text(encoding="utf-8") for file in FILES)}
     practised = {item.source for technique in TECHNIQUES for item in load_practice(technique)}
     compared = {item.source for item in load_comparisons()}
-    assert set(load_sources()) <= used | mentioned | practised | compared
+    controlled = {item.source for technique in TECHNIQUES for item in load_controlled_trials(technique)}
+    assert set(load_sources()) <= used | mentioned | practised | compared | controlled
 
 
 def test_no_shared_entry_is_unused() -> None:

@@ -11,9 +11,9 @@ from paincast.eligibility import assess_technique as assess_by_prediction
 from paincast.errors import DataError, SettingsError
 from paincast.evidence.records import indications_of, load_sources, records_of
 from paincast.planning import plan
-from paincast.planning.patient import read_facts
+from paincast.planning.patient import NOT_OF_MEN, read_facts
 from paincast.planning.suitability import CLEAR, HOLDS, OPEN, assess_technique, choose_records, list_values
-from paincast.schema import EPISODES, TECHNIQUES
+from paincast.schema import EPISODES, TECHNIQUES, is_model_input
 from paincast.scoring.conditions import list_columns
 
 PAIRS = [
@@ -61,9 +61,8 @@ def test_a_missing_fact_does_what_it_was_said_to_do(technique: str, indication: 
     before = assess(technique, indication)
     rules = {rule.name: rule for record in before.records for rule in record.contraindications}
     told = {fact.column for fact in before.open_facts}
-    assert told == {
-        name for item in before.rules if item.status == OPEN for name in list_columns(rules[item.name].when)
-    }
+    needed = {name for item in before.rules if item.status == OPEN for name in list_columns(rules[item.name].when)}
+    assert told == needed - {"indication"}
     for fact in before.open_facts:
         values = list_values(fact.column, [rule.when for rule in rules.values()])
         for value, case in zip(values, fact.what_if, strict=True):
@@ -161,3 +160,15 @@ def test_a_month_beyond_twenty_years_is_refused():
     with pytest.raises(SettingsError) as refused:
         plan({"indication": "lumbar_facet"}, month=1e9)
     assert refused.value.code == "PC-PLANNING-13"
+
+
+def test_a_man_is_not_asked_whether_he_is_pregnant():
+    told = {sex: read_facts({"indication": "lumbar_facet", "sex": sex}) for sex in ("male", "female")}
+    assert told["male"].get("pregnant") == False  # noqa: E712
+    assert told["female"].get("pregnant") is None
+    status = {
+        sex: {rule.name: rule.status for rule in assess_technique("facet_rfa", facts.episode).rules}["pregnancy"]
+        for sex, facts in told.items()
+    }
+    assert status == {"male": "clear", "female": "not assessed"}
+    assert all(not is_model_input(EPISODES[name]) for name in NOT_OF_MEN)

@@ -10,7 +10,9 @@ import click
 from paincast.cli.terminal.printing import echo
 from paincast.errors import SettingsError
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(path_type=Path)
+PORT = 8010
+ENGLISH = "en"
 
 
 @click.command(name="plan")
@@ -23,8 +25,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON (docs/plan.schema.json) instead of text.")
 @click.option("--html", "as_html", is_flag=True, help="Write the page that a patient can read, one file, to --out.")
 @click.option("--serve", is_flag=True, help="Serve a form on this machine alone, which answers with the page.")
-@click.option("--port", default=8010, show_default=True, type=click.IntRange(0, 65535), help="Port of --serve.")
-@click.option("--language", default="en", show_default=True, help="Language of the page; pseudo tests a translation.")
+@click.option("--port", type=click.IntRange(0, 65535), help=f"Port of --serve. Default: {PORT}.")
+@click.option("--language", metavar="CODE", help="Language of the page; pseudo tests a translation. Default: en.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE.")
 def make_plan(
     patient: Path | None,
@@ -36,8 +38,8 @@ def make_plan(
     as_json: bool,
     as_html: bool,
     serve: bool,
-    port: int,
-    language: str,
+    port: int | None,
+    language: str | None,
     out: Path | None,
 ) -> None:
     """Make the plan of one PATIENT: which techniques fit, what is missing, what to expect, and how sure that is.
@@ -59,6 +61,10 @@ def make_plan(
     asked = {"month": month, "preferences": preferences, "prices": prices, "comparison": comparison}
     if as_json + as_html + serve > 1:
         raise SettingsError("--json, --html and --serve exclude each other", code="PC-CLI-40")
+    if language is not None and not (as_html or serve):
+        raise SettingsError("--language is of the page: give --html or --serve with it", code="PC-CLI-44")
+    if port is not None and not serve:
+        raise SettingsError("--port is that of the form: give --serve with it", code="PC-CLI-45")
     if serve:
         from paincast.planning.page.form import make_form_app, serve_form
 
@@ -66,13 +72,15 @@ def make_plan(
             raise SettingsError(
                 "--serve takes neither a PATIENT nor --out: the form asks and answers", code="PC-CLI-41"
             )
-        serve_form(make_form_app(models, language=language, **asked), port, tell=echo)
+        serve_form(
+            make_form_app(models, language=language or ENGLISH, **asked), PORT if port is None else port, tell=echo
+        )
         return
     if patient is None:
         raise SettingsError("give the file of a PATIENT, or --serve", code="PC-CLI-42")
     if as_html and out is None:
         raise SettingsError("--html needs --out FILE", code="PC-CLI-43")
-    text = _write(patient, models, asked, "html" if as_html else "json" if as_json else "text", language)
+    text = _write(patient, models, asked, "html" if as_html else "json" if as_json else "text", language or ENGLISH)
     if out is None:
         echo(text, nl=False)
         return

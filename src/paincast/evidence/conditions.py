@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.errors import DataError, suggest_name
-from paincast.schema import EPISODES, Column
+from paincast.schema import EPISODES, IMPLIED_FACTS, Column
 
 Condition = Mapping[str, Any]
 
@@ -95,6 +95,23 @@ def _are_categories(column: Column, value: Any) -> bool:
 _CHECKS: Mapping[str, Callable[[Column, Any], bool]] = MappingProxyType(
     {"is": _is_boolean, "at_least": _is_within, "below": _is_within, "any_of": _are_categories}
 )
+
+
+def add_implied(condition: Condition) -> Condition:
+    """Let a condition hold for the indications that imply it.
+
+    Examples
+    --------
+    >>> add_implied({"column": "prior_spine_surgery", "is": True})["any"][1]
+    {'column': 'indication', 'any_of': ['failed_back_surgery']}
+    >>> add_implied({"column": "pregnant", "is": True})
+    {'column': 'pregnant', 'is': True}
+    """
+    if "column" not in condition:
+        return {combination: [*map(add_implied, parts)] for combination, parts in condition.items()}
+    asked, name = condition.get("is"), condition["column"]
+    implying = [indication for indication, facts in IMPLIED_FACTS.items() if facts.get(name, not asked) is asked]
+    return {"any": [condition, {"column": "indication", "any_of": implying}]} if implying else condition
 
 
 def describe_condition(condition: Condition) -> str:

@@ -1,4 +1,4 @@
-"""Data classes of what stands beside the figures of a record: findings, costs, comparisons, claims, and the audit."""
+"""Data classes of what stands beside the figures of a record: findings, trials, costs, claims, and the audit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ MOST_ASSUMED = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A published result other than a response rate, as text."""
+    """A published result other than a response rate, as text.
+
+    Of a comparison it also has its ``outcome``, and its ``result`` for the first arm: one of :data:`TRIAL_RESULTS`.
+    """
 
     finding: str
     source: str
     tag: str
     month: float | None = None
     n: int | None = None
+    outcome: str = ""
+    result: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +176,48 @@ class Comparison:
     second: ComparedArm
     outcomes: tuple[ComparedOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+
+TRIAL_RESULTS = ("better", "none", "worse")
+"""What a trial against a control arm found of the treated; ``none`` is no difference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlledTrial:
+    """What a trial found that held a technique against a control arm.
+
+    Parameters
+    ----------
+    source, tag : str
+        The trial, and the tag of its finding.
+    indications : tuple of str
+        Whom it treated.
+    against : str
+        One of :data:`paincast.evidence.comparators.CONTROL_KINDS`.
+    outcome : str
+        Outcome of the extraction table.
+    result : {"better", "none", "worse"}
+        Its own answer at the month.
+    finding : str
+        The figures in words.
+    approach : str
+        Empty where the trial does not tell it.
+    month : float, optional
+        Months after the procedure.
+    n : int, optional
+        Patients of the two arms, or of the trial where the arms are not told.
+    """
+
+    source: str
+    tag: str
+    indications: tuple[str, ...]
+    against: str
+    outcome: str
+    result: str
+    finding: str
+    approach: str = ""
+    month: float | None = None
+    n: int | None = None
 
 
 PRACTICE_TOPICS = ("diagnostic test", "stay and recovery", "adjunct", "protocol", "cost")

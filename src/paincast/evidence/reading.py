@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from paincast.deferred import yaml
 from paincast.errors import DataError, suggest_name
 from paincast.evidence.comparators import Comparator
-from paincast.evidence.conditions import check_condition, describe_condition
+from paincast.evidence.conditions import add_implied, check_condition, describe_condition
 from paincast.evidence.context import (
     Certainty,
     ComparedArm,
@@ -341,7 +341,8 @@ def _parse_contraindication(name: str, known: Figures, bleeding: str, where: str
         entry["when"] = by_class[bleeding]
     check_condition(entry.get("when"), f"{location}, when")
     words = {"bleeding_class": bleeding, "condition": describe_condition(entry["when"])}
-    contraindication = build(Contraindication, {**entry, "reason": entry["reason"].format(**words)}, location)
+    changed = {"reason": entry["reason"].format(**words), "when": add_implied(entry["when"])}
+    contraindication = build(Contraindication, {**entry, **changed}, location)
     check_known(contraindication.level, ("absolute", "relative", "caution"), f"{location}, level")
     return contraindication
 

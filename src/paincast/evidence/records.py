@@ -15,10 +15,18 @@ from types import MappingProxyType
 from typing import Any
 
 from paincast.errors import DataError, RefusalError, SettingsError, suggest_name
-from paincast.evidence.context import PRACTICE_TOPICS, Comparison, Practice, Standing
+from paincast.evidence.comparators import CONTROL_KINDS
+from paincast.evidence.context import (
+    PRACTICE_TOPICS,
+    TRIAL_RESULTS,
+    Comparison,
+    ControlledTrial,
+    Practice,
+    Standing,
+)
 from paincast.evidence.figures import Record, Source
 from paincast.evidence.reading import build, check_known, parse_comparison, parse_record, parse_sources, read_yaml
-from paincast.schema import TECHNIQUES
+from paincast.schema import INDICATIONS, TECHNIQUES
 
 EVIDENCE_FOLDER = Path(__file__).resolve().parent
 _APPROACH_ORDER = ("transforaminal", "interlaminar", "caudal")
@@ -139,6 +147,32 @@ def comparisons_of(indication: str, technique: str | None = None) -> tuple[Compa
         for item in load_comparisons()
         if item.indication == indication and technique in (None, item.first.technique, item.second.technique)
     )
+
+
+@cache
+def load_controlled_trials(technique: str) -> tuple[ControlledTrial, ...]:
+    """Read what trials found that held a technique against a control arm, in a fixed order that no result decides.
+
+    Raises
+    ------
+    DataError
+        If an entry is malformed.
+
+    Examples
+    --------
+    >>> [trial.result for trial in load_controlled_trials("genicular_rfa")]
+    ['better', 'none']
+    """
+    where = f"controlled trials of {technique}"
+    entries = read_yaml(EVIDENCE_FOLDER / "controlled_trials.yaml").get(technique, ())
+    trials = tuple(build(ControlledTrial, entry, f"{where} {number}") for number, entry in enumerate(entries, 1))
+    for trial in trials:
+        check_known(trial.source, load_sources(), f"{where}, source")
+        check_known(trial.against, CONTROL_KINDS, f"{where}, against")
+        check_known(trial.result, TRIAL_RESULTS, f"{where}, result")
+        for name in trial.indications:
+            check_known(name, INDICATIONS, f"{where}, indications")
+    return trials
 
 
 @cache

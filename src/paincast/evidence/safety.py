@@ -69,6 +69,9 @@ class Complication:
         Number of patients observed.
     ci95 : tuple, optional
         Published 95 % confidence interval.
+    counted_in : tuple of str
+        Whose rate it is, where it is not of patients of the record: their indications, a technique (and approach) that
+        they had instead, or ``several_kinds_of_pain``.
     repeats : str
         Other figure of the record that this figure repeats, includes or contradicts; empty for figures that count.
     """
@@ -86,6 +89,7 @@ class Complication:
     by_month: float | None = None
     n: int | None = None
     ci95: tuple[float, float] | None = None
+    counted_in: tuple[str, ...] = ()
     repeats: str = ""
     note: str = ""
 

@@ -21,12 +21,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A block or trial on which the technique decides who is treated.
+    """A block, a trial or a question by which the technique decides who is treated.
 
     Parameters
     ----------
     column, description : str
         Where its result is recorded.
+    kind : {"block", "trial", "history"}
+        A test block, a trial of the device, or what happened before, which is asked.
     is_known : bool
         Whether the patient's result is known.
     passes : Figure, optional
@@ -35,6 +37,7 @@ class Step:
 
     column: str
     description: str
+    kind: str
     is_known: bool
     passes: Figure | None = None
 
@@ -106,13 +109,66 @@ class Benefit:
 
 @dataclass(frozen=True, kw_only=True)
 class Harm:
-    """A complication with its rate; without a value where nobody counted it."""
+    """A complication with its rate; without a value where nobody counted it.
+
+    Parameters
+    ----------
+    event, kind, severity : str
+        Description, name of the kind, and severity.
+    figure : Figure
+        The rate, of patients by ``approach``; its month is that by which it was reached.
+    approach : str
+        Approach of the record; empty if any.
+    counted_in : tuple of str
+        Whose rate it is, if not of patients of the record: their indications, a technique (and approach) that they had
+        instead, or ``several_kinds_of_pain``.
+    """
 
     event: str
     kind: str
     severity: str
     figure: Figure
     approach: str = ""
+    counted_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a study found that held the technique against a control arm or another procedure.
+
+    Parameters
+    ----------
+    against : str
+        Kind of control arm, or what was done instead.
+    outcome : str
+        Outcome of the extraction table.
+    result : {"better", "none", "worse", "different", "not told"}
+        What was found of the technique; ``none``: no difference, or the interval of the difference holds zero;
+        ``different``: the interval does not, and which end of the scale is better is not declared.
+    finding, design : str
+        The figures in words; and how patients came to an arm.
+    source, tag : str
+        The study, and the tag of its finding.
+    approach : str
+        Approach of the technique; empty if any.
+    technique, by : str
+        Technique and approach of the other arm, if it is one of the contract.
+    month, n : float and int, optional
+        Months after the procedure, and patients.
+    """
+
+    against: str
+    outcome: str
+    result: str
+    finding: str
+    design: str
+    source: str
+    tag: str
+    approach: str = ""
+    technique: str = ""
+    by: str = ""
+    month: float | None = None
+    n: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +206,10 @@ class TechniquePlan:
         Blocks and trials before the technique.
     expected, benefits, harms : tuple
         Outcomes at the month of the plan, benefit over control, and complications, the serious ones first.
+    trials : tuple of Trial
+        What studies found that held it against something else, those that found no difference as well.
+    tells_nothing : tuple of Statement
+        What studies found not to tell who responds; the topic is a column, if there is one.
     durability : tuple of Figure
         Response at later months, and survival where it limits follow-up.
     visits : Figure, optional
@@ -177,6 +237,8 @@ class TechniquePlan:
     expected: tuple[Expected, ...] = ()
     benefits: tuple[Benefit, ...] = ()
     harms: tuple[Harm, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    tells_nothing: tuple[Statement, ...] = ()
     durability: tuple[Figure, ...] = ()
     visits: Figure | None = None
     recovery: tuple[Statement, ...] = ()

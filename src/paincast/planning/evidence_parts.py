@@ -1,22 +1,32 @@
-"""What evidence says of a technique beside the response: tests, complications, visits, recovery, costs, certainty."""
+"""What evidence says of a technique beside the response: tests, complications, trials, visits, costs, certainty."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from paincast.evidence.context import Cost
+from paincast.evidence.context import ComparedOutcome, Comparison, Cost, Finding
 from paincast.evidence.figures import Record
-from paincast.evidence.records import load_practice
+from paincast.evidence.records import comparisons_of, load_controlled_trials, load_practice
 from paincast.evidence.safety import SEVERITIES, Complication
-from paincast.planning.contents import Harm, Step, Sure
+from paincast.planning.contents import Harm, Step, Sure, Trial
 from paincast.planning.figures import Figure, Statement, publish
 from paincast.planning.patient import Facts
+from paincast.reporting.evidence.difference import describe_comparison
 from paincast.schema import EPISODES
 from paincast.scoring.conditions import list_columns
 from paincast.statistics import compute_wilson_interval
 
 FIRST_YEAR = 12.0
 RECOVERY = "stay and recovery"
+STEPS: Mapping[str, str] = {
+    "diagnostic_blocks_positive": "block",
+    "block_relief_percent": "block",
+    "test_block_success": "block",
+    "stimulation_trial_success": "trial",
+    "failed_first_block": "history",
+}
+"""What tells each column of the funnel: a test block, a trial of the device, or what happened before."""
+
 PROTOCOL = ("diagnostic test", "adjunct", "protocol")
 
 
@@ -28,6 +38,7 @@ def list_steps(records: Sequence[Record], facts: Facts) -> tuple[Step, ...]:
         Step(
             column=name,
             description=EPISODES[name].description,
+            kind=STEPS[name],
             is_known=facts.get(name) is not None,
             passes=passes,
         )
@@ -59,8 +70,16 @@ def _count_passes(record: Record) -> Figure | None:
     )
 
 
-def list_harms(records: Sequence[Record]) -> tuple[Harm, ...]:
-    """List the complications of records, the serious ones first, one of each kind; uncounted ones have no value."""
+def list_harms(records: Sequence[Record], indication: str) -> tuple[Harm, ...]:
+    """List the complications of records, the serious ones first, one of each kind; uncounted ones have no value.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        The nearest records, one for each approach.
+    indication : str
+        Indication of the patient; a rate of patients with another says so.
+    """
     harms = [
         Harm(
             event=item.event,
@@ -68,11 +87,18 @@ def list_harms(records: Sequence[Record]) -> tuple[Harm, ...]:
             severity=item.severity,
             figure=show_rate(item),
             approach=record.approach or "",
+            counted_in=_tell_others(item, record, indication),
         )
         for record in records
         for item in _choose_complications(record)
     ]
     return tuple(sorted(harms, key=lambda item: SEVERITIES.index(item.severity)))
+
+
+def _tell_others(item: Complication, record: Record, indication: str) -> tuple[str, ...]:
+    """Tell whose rate it is where patients with the indication were not counted by themselves."""
+    counted = item.counted_in or record.indications[:1]
+    return () if indication in counted else counted
 
 
 def _choose_complications(record: Record) -> list[Complication]:
@@ -118,12 +144,113 @@ def _bound(item: Complication, ends: tuple[float, float]) -> tuple[float | None,
     return lower, upper, "95 % interval (Wilson)"
 
 
+def list_trials(technique: str, records: Sequence[Record], indication: str) -> tuple[Trial, ...]:
+    """List what studies found that held a technique against a control arm or another procedure.
+
+    Parameters
+    ----------
+    technique, indication : str
+        The technique, and the indication of the patient.
+    records : sequence of Record
+        The nearest records, one for each approach; trials of other approaches are left out.
+
+    Returns
+    -------
+    tuple of Trial
+        In the order of the evidence base: no result decides where one stands.
+    """
+    approaches = {record.approach for record in records}
+
+    def fits(approach: str) -> bool:
+        return not approach or None in approaches or approach in approaches
+
+    controlled = (
+        Trial(
+            **{name: getattr(item, name) for name in ("against", "outcome", "result", "finding", "source", "tag")},
+            design="randomised trial",
+            approach=item.approach,
+            month=item.month,
+            n=item.n,
+        )
+        for item in load_controlled_trials(technique)
+        if indication in item.indications and fits(item.approach)
+    )
+    compared = (
+        trial
+        for item in comparisons_of(indication, technique)
+        for trial in _read_comparison(item, technique)
+        if fits(trial.approach)
+    )
+    return (*controlled, *compared)
+
+
+def _read_comparison(item: Comparison, technique: str) -> Iterator[Trial]:
+    """Read what a comparison of two procedures says of a technique, which may be both of them by two approaches."""
+    texts = list(describe_comparison(item))
+    results = [*map(_judge, item.outcomes), *(finding.result or NOT_TOLD for finding in item.findings)]
+    sides = ((item.first, item.second, False), (item.second, item.first, True))
+    for own, other, is_second in sides:
+        if own.technique != technique or (is_second and other.technique == technique):
+            continue
+        findings: tuple[ComparedOutcome | Finding, ...] = (*item.outcomes, *item.findings)
+        for told, text, result in zip(findings, texts, results, strict=True):
+            patients = [told.first_n, told.second_n] if isinstance(told, ComparedOutcome) else [told.n]
+            yield Trial(
+                against=other.what,
+                outcome=told.outcome,
+                result=_TURNED.get(result, result) if is_second else result,
+                finding=text,
+                design=item.design,
+                source=item.source,
+                tag=item.tag,
+                approach=own.approach,
+                technique=other.technique,
+                by=other.approach,
+                month=told.month,
+                n=None if None in patients else sum(n or 0 for n in patients),
+            )
+
+
+NOT_TOLD = "not told"
+_TURNED = {"better": "worse", "worse": "better"}
+_LOWER_IS_BETTER = ("pain", "pain_change")
+
+
+def _judge(outcome: ComparedOutcome) -> str:
+    """Judge what the interval of a difference says of the first arm."""
+    if outcome.lower is None or outcome.upper is None:
+        return NOT_TOLD
+    if outcome.lower <= 0.0 <= outcome.upper:
+        return "none"
+    if outcome.measure == "mean" and outcome.outcome not in _LOWER_IS_BETTER:
+        return "different"
+    return "better" if (outcome.lower > 0.0) == (outcome.measure == "share") else "worse"
+
+
+def list_unrelated(records: Sequence[Record]) -> tuple[Statement, ...]:
+    """List what studies found not to tell who responds: columns with a null result alone, and other null findings."""
+    nulls = [
+        Statement(text=effect.finding or effect.meaning, topic=effect.column, source=effect.source, tag=effect.tag)
+        for record in records
+        for effect in record.predictors
+        if effect.basis == "null" and effect.column not in {other.column for other in record.active_predictors}
+    ]
+    told = [
+        Statement(text=item.finding, source=(item.source,), tag=item.tag)
+        for record in records
+        for item in record.null_findings
+    ]
+    by_name = {statement.topic or statement.text: statement for statement in reversed([*nulls, *told])}
+    return tuple(reversed(by_name.values()))
+
+
 def count_visits(records: Sequence[Record], steps: Sequence[Step]) -> Figure | None:
     """Count the visits of the first year by the schedule of a record: the procedure, tests still to do, follow-up."""
     counts = [sum(0 < month <= FIRST_YEAR for month in record.follow_up_months) for record in records]
     if not counts:
         return None
-    tests = sum(not step.is_known for step in steps)
+    done = {step.kind for step in steps if step.is_known}
+    tests = len({step.kind for step in steps} - done - {"history"})
     low, high = min(counts) + 1 + tests, max(counts) + 1 + tests
     return Figure(
         name="visits in the first year",

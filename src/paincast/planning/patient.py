@@ -21,6 +21,8 @@ YAML = (".yaml", ".yml")
 ASKED = ("indication", "technique")
 """What is asked is never set aside: a contradiction is told beside it."""
 IDS = ("episode_id", "patient_id")
+NOT_OF_MEN = ("pregnant",)
+"""Facts that are false of men: nobody is asked for them. Rules alone need them; no model does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,8 @@ def read_facts(patient: object, contract: Contract = BUILT_IN) -> Facts:
     aside = sorted({name for item in contradictions for name in item.set_aside})
     cleaned = episodes.copy()
     cleaned[aside] = cleaned[aside].mask(cleaned[aside].notna())
+    if str(cleaned["sex"].iloc[0]) == "male":
+        cleaned[[*NOT_OF_MEN]] = cleaned[[*NOT_OF_MEN]].fillna(value=False)
     return Facts(episode=cleaned, unread=unread, contradictions=contradictions)
 
 

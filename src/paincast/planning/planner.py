@@ -23,6 +23,8 @@ from paincast.planning.evidence_parts import (
     list_published_costs,
     list_statements,
     list_steps,
+    list_trials,
+    list_unrelated,
 )
 from paincast.planning.expected import Models, choose_month, expect, explain_ages, list_durability
 from paincast.planning.figures import Figure, publish
@@ -30,7 +32,7 @@ from paincast.planning.patient import Facts, read_facts
 from paincast.planning.preferences import BY_CONTRAST, Preferences, Weights, order_options
 from paincast.planning.stated import Contrast, Price, read_contrast, read_prices, read_weights
 from paincast.planning.suitability import GROUPS, HOLDS, Suitability, assess_technique
-from paincast.schema import EPISODES, RESEARCH_MARK, TECHNIQUES
+from paincast.schema import EPISODES, IMPLIED_FACTS, RESEARCH_MARK, TECHNIQUES
 from paincast.serving.months import common_contract
 from paincast.serving.predict import gather_models
 from paincast.version import __version__
@@ -164,7 +166,9 @@ def _plan_technique(
         steps=steps,
         expected=expected,
         benefits=() if month is None else compute_benefits(records, indication, month, facts.get("age_years")),
-        harms=list_harms(records),
+        harms=list_harms(records, indication),
+        trials=list_trials(technique, records, indication),
+        tells_nothing=list_unrelated(records),
         durability=tuple(list_durability(records, indication, month, facts.get("age_years"))),
         visits=count_visits(records, steps),
         recovery=list_statements(technique, (RECOVERY,)),
@@ -238,6 +242,7 @@ def _list_work_up(
 ) -> Iterator[WorkUp]:
     """List what is missing, each once, with the techniques that need it: for rules, tests, then predictions."""
     needs: dict[tuple[str, str], list[str]] = {}
+    implied = IMPLIED_FACTS.get(facts.get("indication") or "", {})
     for item in techniques:
         for fact in item.open_facts:
             needs.setdefault(("rule", fact.column), []).append(item.technique)
@@ -251,7 +256,7 @@ def _list_work_up(
         own = [model for model in models.values() if records and model.technique == item.technique]
         columns += [name for model in own for name in model.measures if name in EPISODES]
         for column in dict.fromkeys(columns):
-            if EPISODES[column].role == "predictor" and facts.get(column) is None:
+            if EPISODES[column].role == "predictor" and facts.get(column) is None and column not in implied:
                 needs.setdefault(("model", column), []).append(item.technique)
     for (kind, column), names in needs.items():
         yield WorkUp(kind=kind, column=column, description=EPISODES[column].description, techniques=tuple(names))

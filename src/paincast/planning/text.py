@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from paincast.evidence import wording
+from paincast.evidence.comparators import CONTROL_KINDS
 from paincast.evidence.context import Comparison
-from paincast.planning.contents import Benefit, Expected, Harm, Plan, TechniquePlan
+from paincast.planning.contents import Benefit, Expected, Harm, Plan, TechniquePlan, Trial
 from paincast.planning.figures import NOT_VALIDATED, Figure, Statement
 from paincast.planning.preferences import Preferences
 from paincast.planning.suitability import HOLDS, OPEN, OpenFact, RuleResult
@@ -97,6 +99,8 @@ def _format_technique(item: TechniquePlan) -> list[str]:
         ("Before it", _describe_steps(item)),
         ("Expected", map(_describe_expected, item.expected)),
         ("Benefit over a control arm", map(_describe_benefit, item.benefits)),
+        ("Trials against something else", map(_describe_trial, item.trials)),
+        ("Found not to tell who responds", map(_describe_unrelated, item.tells_nothing)),
         ("Complications", map(_describe_harm, item.harms)),
         ("Later", map(format_figure, item.durability)),
         ("Visits", [format_figure(item.visits)] if item.visits else []),
@@ -136,7 +140,7 @@ def _describe_fact(fact: OpenFact, group: str) -> str:
 
 def _describe_steps(item: TechniquePlan) -> Iterator[str]:
     for step in item.steps:
-        state = "result known" if step.is_known else "to do"
+        state = "result known" if step.is_known else "to be asked" if step.kind == "history" else "to do"
         passes = f"; {format_figure(step.passes)}" if step.passes else ""
         yield f"{step.column}: {step.description} ({state}){passes}"
 
@@ -153,7 +157,25 @@ def _describe_benefit(item: Benefit) -> str:
 
 
 def _describe_harm(item: Harm) -> str:
-    return _by(item.approach, f"{item.severity}: {format_figure(item.figure)}")
+    month = item.figure.month
+    when = f"by {wording.months(month)}" if month else "no time told"
+    whose = f"; counted in {', '.join(item.counted_in).replace('_', ' ')}" if item.counted_in else ""
+    return _by(item.approach, f"{item.severity}: {format_figure(replace(item.figure, month=None))}; {when}{whose}")
+
+
+def _describe_trial(item: Trial) -> str:
+    result = "no difference" if item.result == "none" else item.result
+    finding = f"{item.finding} [{item.source}, {item.tag}]"
+    if item.against not in CONTROL_KINDS:
+        return f"{result}: {finding}"
+    when = f" at {wording.months(item.month)}" if item.month else ""
+    n = f", n {item.n}" if item.n else ""
+    outcome = item.outcome.replace("_", " ")
+    return _by(item.approach, f"{result}: {outcome}{when} against {item.against}{n}, {item.design}: {finding}")
+
+
+def _describe_unrelated(item: Statement) -> str:
+    return f"{_by(item.topic, item.text)} [{', '.join(item.source)}]"
 
 
 def _describe_statements(statements: tuple[Statement, ...]) -> Iterator[str]:

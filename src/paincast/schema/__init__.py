@@ -10,6 +10,7 @@ from paincast.schema.episodes import EPISODES
 from paincast.schema.names import (
     COMPARATORS,
     EVENT_KINDS,
+    IMPLIED_FACTS,
     INDICATIONS,
     MINIMUM_CELL,
     NO_PROCEDURE,
@@ -29,6 +30,7 @@ __all__ = [
     "EPISODES",
     "EVENTS",
     "EVENT_KINDS",
+    "IMPLIED_FACTS",
     "INDICATIONS",
     "MINIMUM_CELL",
     "MODEL_ROLES",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 TECHNIQUES = (
     "epidural_steroid_injection",
     "nerve_root_block",
@@ -53,6 +56,11 @@ INDICATIONS = (
     "cancer_pain",
     "other_joint",
 )
+
+IMPLIED_FACTS: Mapping[str, Mapping[str, bool]] = MappingProxyType(
+    {"failed_back_surgery": MappingProxyType({"prior_spine_surgery": True})}
+)
+"""Facts that an indication implies by what it is, by column: rules take them as known, and nobody is asked for them."""
 
 EVENT_KINDS = ("complication", "repeat_procedure", "explant", "surgery", "death")
 

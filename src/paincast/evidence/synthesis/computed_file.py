@@ -48,7 +48,7 @@ def compute_file(studies: Mapping[str, Study]) -> dict[str, Any]:
         on.
     """
     records = compute_records(studies, load_contents())
-    files = ("contraindications", "costs", "practice", "comparisons")
+    files = ("contraindications", "costs", "practice", "controlled_trials", "comparisons")
     shared = [read_yaml(EVIDENCE_FOLDER / f"{name}.yaml") for name in files]
     contents = [*records.values(), *load_contents().values(), *shared]
     cited = set().union(*(list_source_ids(content) for content in contents))

@@ -70,7 +70,7 @@ class Words:
         return str(self.get(*names)).format_map(values)
 
     def write_months(self, months: float) -> str:
-        """Write a number of months, or of weeks if it is no whole number of months and below 3.
+        """Write a number of months, or of weeks if it is no whole number of months and below 3, or no half one.
 
         Examples
         --------
@@ -78,7 +78,7 @@ class Words:
         >>> words.write_months(1), words.write_months(6.0), words.write_months(0.5), words.write_months(4.5)
         ('1 month', '6 months', '2 weeks', '4.5 months')
         """
-        if months < 3 and months != int(months):
+        if months != int(months) and (months < 3 or 2 * months != int(2 * months)):
             weeks = round(months * 52.18 / 12)
             return self.write("months", "week_one" if weeks == 1 else "weeks", number=weeks)
         return self.write("months", "one" if months == 1 else "many", number=f"{months:g}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from paincast.errors import PaincastError
@@ -20,11 +21,16 @@ from paincast.serving.rest.server import listen
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse
+    from starlette.responses import HTMLResponse, Response
 
 LOOPBACK = "127.0.0.1"
 HOSTS = ("127.0.0.1", "localhost")
+POINTS = "NRS points"
+"""A unit that the label of a field tells already."""
+
 MOST_BYTES = 20_000
+MOST_FIELDS = 200
+POSTED = "application/x-www-form-urlencoded"
 
 HEADERS = {
     **guard.HEADERS,
@@ -68,8 +74,51 @@ class Field:
     low: float | None = None
     high: float | None = None
 
+    def takes(self, value: str) -> bool:
+        """Tell whether a value is one that the field can hold, so that it may be shown again."""
+        if self.answers:
+            return value in dict(self.answers)
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        return -math.inf < number < math.inf and value.isascii()
 
-def make_form(words: Words, given: Mapping[str, str] | None = None, problem: str = "") -> str:
+
+class Refusal(NamedTuple):
+    """Why what was sent is no form, without any of it."""
+
+    status: int
+    code: str
+    text: str
+
+
+NO_FORM = Refusal(415, "PC-PLAN-41", f"send the fields of the form as {POSTED}")
+TOO_MUCH = Refusal(413, "PC-PLAN-42", f"too much was sent; a form has at most {MOST_BYTES:,} bytes")
+GARBLED = Refusal(400, "PC-PLAN-43", "what was sent cannot be read as fields of the form, each once, in UTF-8")
+
+
+async def _read_post(request: Request) -> dict[str, str] | Refusal:
+    """Read the fields that were filled in, or refuse what is no form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != POSTED:
+        return NO_FORM
+    raw = b""
+    async for part in request.stream():
+        raw += part
+        if len(raw) > MOST_BYTES:
+            return TOO_MUCH
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:  # also what is no text
+        return GARBLED
+    if len(dict(pairs)) < len(pairs) or not all(value.isprintable() for pair in pairs for value in pair):
+        return GARBLED
+    return {name: value for name, value in pairs if value}
+
+
+def make_form(
+    words: Words, given: Mapping[str, str] | None = None, problem: str = "", *, lacks_cause: bool = False
+) -> str:
     """Make the form.
 
     Parameters
@@ -79,7 +128,9 @@ def make_form(words: Words, given: Mapping[str, str] | None = None, problem: str
     given : mapping of str to str, optional
         What was filled in before.
     problem : str
-        Why that could not be used.
+        Why that could not be used, in English.
+    lacks_cause : bool
+        Whether the one fact that is needed was not given.
 
     Returns
     -------
@@ -87,7 +138,8 @@ def make_form(words: Words, given: Mapping[str, str] | None = None, problem: str
         HTML.
     """
     groups = [(group, [_make_field(EPISODES[name], words) for name in names]) for group, names in ASKED.items()]
-    return render("form.html", folder=TEMPLATES, words=words, groups=groups, given=given or {}, problem=problem)
+    told = {"given": given or {}, "problem": problem, "lacks_cause": lacks_cause}
+    return render("form.html", folder=TEMPLATES, words=words, groups=groups, **told)
 
 
 def _make_field(column: Column, words: Words) -> Field:
@@ -100,7 +152,7 @@ def _make_field(column: Column, words: Words) -> Field:
     return Field(
         name=column.name,
         label=name_column(column.name, words),
-        unit=str(words.get("units").get(column.unit, column.unit)) if column.unit else "",
+        unit=str(words.get("units").get(column.unit, column.unit)) if column.unit and column.unit != POINTS else "",
         is_required=column.name == "indication",
         answers=tuple(answers),
         low=column.low,
@@ -128,26 +180,27 @@ def make_form_app(models: object = None, *, language: str = "en", **asked: Any) 
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse
+    from starlette.responses import HTMLResponse, PlainTextResponse
     from starlette.routing import Route
 
     words = load_words(language)
+    fields = {name: _make_field(EPISODES[name], words) for names in ASKED.values() for name in names}
 
     async def show(_: Request) -> HTMLResponse:
         return HTMLResponse(make_form(words), headers=HEADERS)
 
-    async def answer(request: Request) -> HTMLResponse:
-        raw = b""
-        async for part in request.stream():
-            raw += part
-            if len(raw) > MOST_BYTES:
-                return HTMLResponse(make_form(words, problem="too much was sent"), 413, headers=HEADERS)
-        known = {name for names in ASKED.values() for name in names}
-        given = {name: value for name, value in parse_qsl(raw.decode("utf-8", "replace")) if name in known}
+    async def answer(request: Request) -> Response:
+        given = await _read_post(request)
+        if isinstance(given, Refusal):
+            return PlainTextResponse(f"{given.text} [{given.code}]\n", given.status, headers=HEADERS)
+        known = {name: value for name, value in given.items() if name in fields}
+        kept = {name: value for name, value in known.items() if fields[name].takes(value)}
+        if "indication" not in kept:
+            return HTMLResponse(make_form(words, kept, lacks_cause=True), 422, headers=HEADERS)
         try:
-            page = write_plan_page(plan(given, models, **asked), given, language=language)
+            page = write_plan_page(plan(known, models, **asked), known, language=language)
         except PaincastError as error:
-            return HTMLResponse(make_form(words, given, str(error)), 422, headers=HEADERS)
+            return HTMLResponse(make_form(words, kept, str(error)), 422, headers=HEADERS)
         return HTMLResponse(page, headers=HEADERS)
 
     routes = [Route("/", show, methods=["GET"]), Route("/", answer, methods=["POST"])]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from paincast.planning.page.catalogue import Words
 from paincast.planning.page.view import OptionView, Picture
 
-ROWS = ("is_it", "relief", "without", "harms", "lasts", "visits", "recovery", "cost", "unknown")
+ROWS = ("is_it", "relief", "without", "compared", "harms", "lasts", "visits", "recovery", "cost", "unknown")
 """Rows of the table, by their headings in the catalogue."""
 
 
@@ -30,6 +30,8 @@ def _fill_cell(option: OptionView, row: str, words: Words) -> list[str]:
         serious = len(option.harms.get("serious", ()))
         others = sum(map(len, option.harms.values())) - serious
         return [words.write("harms", "short", serious=serious, others=others)]
+    if row == "compared":
+        return option.found
     if row == "lasts" and option.later:
         return option.later
     cell: list[str] = getattr(option, row)

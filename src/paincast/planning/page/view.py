@@ -23,8 +23,8 @@ class Picture:
 class OptionView:
     """An option in words; the fields stand in the order of the page.
 
-    ``harms`` are sentences by severity; ``later`` is the short form of ``lasts``. Only an option that is open, because
-    it is indicated or not yet assessed, has what stands after ``is_open``.
+    ``harms`` are sentences by severity; ``found`` and ``later`` are the short forms of ``compared`` and ``lasts``. Only
+    an option that is open, because it is indicated or not yet assessed, has what stands after ``is_open``.
     """
 
     name: str
@@ -32,14 +32,17 @@ class OptionView:
     what: str
     standing: str
     reasons: list[str]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     is_open: bool
     first: list[str] = field(default_factory=list)
     watch: list[str] = field(default_factory=list)
     treated: list[Picture] = field(default_factory=list)
     control: Picture | None = None
     benefit: list[str] = field(default_factory=list)
-    harms: Mapping[str, list[str]] = field(default_factory=dict)
+    compared: Mapping[str, list[str]] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
+    unrelated: list[str] = field(default_factory=list)
+    harms: Mapping[str, list[tuple[str, list[str]]]] = field(default_factory=dict)
     lasts: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
     visits: list[str] = field(default_factory=list)
@@ -57,7 +60,7 @@ class PageView:
     facts: list[tuple[str, str]]
     unread: list[str]
     contradictions: list[str]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     options: list[OptionView]
     others: list[str]
     rows: list[tuple[str, list[list[str]]]]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from paincast.evidence.reading import list_source_ids
+from paincast.files.serialization import to_plain
 from paincast.planning.contents import Expected, Plan, TechniquePlan
 from paincast.planning.figures import Figure
 from paincast.planning.page.catalogue import Words
+from paincast.planning.page.compared import summarise_compared, write_compared, write_unrelated
 from paincast.planning.page.harms import write_harms
 from paincast.planning.page.icons import PEOPLE
 from paincast.planning.page.naming import name_column, name_indication, name_technique, write_value
@@ -25,6 +28,7 @@ from paincast.planning.page.relief import (
 )
 from paincast.planning.page.table import compare_options
 from paincast.planning.page.view import OptionView, PageView
+from paincast.planning.page.work_up import list_missing, write_steps
 from paincast.planning.patient import Contradiction
 from paincast.planning.suitability import HOLDS, OPEN, RuleResult
 
@@ -71,9 +75,7 @@ def make_view(plan: Plan, facts: Mapping[str, object], words: Words, today: date
         values=VALUES,
         preferences=_write_preferences(plan, words),
         certainty=[(name_technique(item, words), _write_certainty(item, words)) for item in shown],
-        sources=[
-            (item.citation, f"https://doi.org/{item.doi}" if item.doi else item.url) for item in plan.sources.values()
-        ],
+        sources=_list_sources(shown, plan),
         about=[
             words.write("about", "made", date=today.isoformat(), version=plan.version, evidence=plan.evidence_version),
             *(words.write("about", name) for name in ("who", "update", "funding", "tested", "grade")),
@@ -81,14 +83,36 @@ def make_view(plan: Plan, facts: Mapping[str, object], words: Words, today: date
     )
 
 
+def _list_sources(shown: Sequence[TechniquePlan], plan: Plan) -> list[tuple[str, str]]:
+    """List the sources of what the page tells; the plan as text and JSON cites more."""
+    parts = (
+        "rules",
+        "steps",
+        "expected",
+        "benefits",
+        "trials",
+        "tells_nothing",
+        "harms",
+        "durability",
+        "costs",
+        "certainty",
+    )
+    used = list_source_ids([to_plain(getattr(item, name)) for item in shown for name in parts])
+    return [
+        (item.citation, f"https://doi.org/{item.doi}" if item.doi else item.url)
+        for name, item in plan.sources.items()
+        if name in used
+    ]
+
+
 def _unique(sentences: Iterator[str] | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def _list_missing(plan: Plan, words: Words) -> list[str]:
+def _list_missing(plan: Plan, words: Words) -> list[tuple[str, list[str]]]:
     """List the facts that could change the page: what models lack, only where a model answered."""
     by_model = any(one.figure.basis != "published" for item in plan.techniques for one in item.expected)
-    return _unique(name_column(item.column, words) for item in plan.work_up if by_model or item.kind != "model")
+    return list_missing([item for item in plan.work_up if by_model or item.kind != "model"], words)
 
 
 def _write_contradiction(item: Contradiction, words: Words) -> str:
@@ -124,7 +148,7 @@ def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
             for rule in item.rules
             if rule.status == HOLDS and rule.severity == "absolute"
         ),
-        missing=[_write_open(rule, words) for rule in item.rules if rule.status == OPEN],
+        missing=list(_list_open(item.rules, words)),
         is_open=is_open,
     )
     if not is_open:
@@ -139,6 +163,9 @@ def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
         "treated": treated or [draw_unknown_treated(item, month, words)],
         "control": draw_control(control, item, month, words),
         "benefit": list(write_benefit(item, month, words)),
+        "compared": write_compared(item, words),
+        "found": [summarise_compared(item, words)],
+        "unrelated": write_unrelated(item, words),
         "harms": write_harms(item.harms, words),
         "lasts": write_lasts(item, words) or [words.write("lasts", "unknown")],
         "later": write_later(item, words),
@@ -150,16 +177,17 @@ def _view_option(item: TechniquePlan, plan: Plan, words: Words) -> OptionView:
     return OptionView(**{**vars(view), **details})
 
 
-def _write_open(rule: RuleResult, words: Words) -> str:
-    told = words.write("option", "missing_lead", fact=words.get("rules", rule.name, "fact"))
-    return f"{told} {words.write('option', 'would_exclude' if rule.severity == 'absolute' else 'would_caution')}"
+def _list_open(rules: Sequence[RuleResult], words: Words) -> Iterator[tuple[str, list[str]]]:
+    """List the facts that rules lack under what they could mean."""
+    is_open = [rule for rule in rules if rule.status == OPEN]
+    for name, excludes in (("would_exclude", True), ("would_caution", False)):
+        facts = [words.get("rules", rule.name, "fact") for rule in is_open if (rule.severity == "absolute") == excludes]
+        if facts:
+            yield words.write("option", name), _unique(facts)
 
 
 def _write_first(item: TechniquePlan, words: Words) -> list[str]:
-    sentences = [
-        words.write("option", "test_done" if step.is_known else "test", fact=name_column(step.column, words))
-        for step in item.steps
-    ]
+    sentences = write_steps(item.steps, words)
     passes = next((step.passes for step in item.steps if step.passes and step.passes.value is not None), None)
     if passes is not None and passes.value is not None:
         sentences.append(words.write("option", "passes", number=round(PEOPLE * passes.value)))
@@ -208,7 +236,8 @@ def _write_unknown(item: TechniquePlan, plan: Plan, control: Expected | None, wo
     uncounted = len({harm.kind for harm in item.harms if harm.figure.value is None})
     if uncounted:
         yield words.write("unknown", "harm" if uncounted == 1 else "harms", number=uncounted)
-    yield words.write("unknown", "compared_some" if plan.comparisons else "compared")
+    if not any(trial.technique not in ("", item.technique) for trial in item.trials):
+        yield words.write("unknown", "compared")
     if not any(one.figure.validation and one.figure.basis in ("real", "blended") for one in list_relief(item)):
         yield words.write("unknown", "validated")
     if item.not_known:
