@@ -23,6 +23,9 @@ LOG = logging.getLogger("paincast.rest")
 MOST_TOGETHER = 100_000
 """Most bytes of requests that are answered together; a larger one is answered alone."""
 
+MOMENT = 0.01
+"""Seconds within which a client that has its answer sends its next request, if it asks one after the other."""
+
 
 @dataclass
 class Waiting:
@@ -81,12 +84,19 @@ class WaitingRoom:
         self._thread.join()
 
     def _work(self) -> None:
-        while batch := self._take():
+        answered = 0
+        while batch := self._take(answered):
             _answer(self._models(), batch, self._max_patients)
+            answered = len(batch)
 
-    def _take(self) -> list[Waiting]:
-        """Take those who wait, up to a size; nobody once the room is closed."""
+    def _take(self, answered: int) -> list[Waiting]:
+        """Take those who wait, up to a size; nobody once the room is closed.
+
+        Whoever was just answered may ask again at once: for so many more it waits a moment.
+        """
         with self._changed:
+            expected = len(self._waiting) + answered
+            self._changed.wait_for(lambda: not self._is_open or len(self._waiting) >= expected, timeout=MOMENT)
             while self._is_open and not self._waiting:
                 self._changed.wait()
             batch: list[Waiting] = []
