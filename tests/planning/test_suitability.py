@@ -166,6 +166,7 @@ def test_a_man_is_not_asked_whether_he_is_pregnant():
     told = {sex: read_facts({"indication": "lumbar_facet", "sex": sex}) for sex in ("male", "female")}
     assert told["male"].get("pregnant") == False  # noqa: E712
     assert told["female"].get("pregnant") is None
+    assert "pregnant" not in told["male"].known
     status = {
         sex: {rule.name: rule.status for rule in assess_technique("facet_rfa", facts.episode).rules}["pregnancy"]
         for sex, facts in told.items()

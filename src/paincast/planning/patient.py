@@ -80,9 +80,10 @@ class Facts:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Columns whose value is known, without ids."""
+        """Columns whose value is known, without ids and what goes without saying of men."""
         names = self.episode.columns[self.episode.iloc[0].notna()]
-        return tuple(str(name) for name in names if name not in IDS)
+        untold = (*IDS, *(NOT_OF_MEN if self.get("sex") == "male" else ()))
+        return tuple(str(name) for name in names if name not in untold)
 
 
 def read_facts(patient: object, contract: Contract = BUILT_IN) -> Facts:
