@@ -10,10 +10,11 @@ from paincast.effects.trial import LATEST_MONTH
 from paincast.files.strict_yaml import Node
 from paincast.planning.figures import CONFIDENCE, Figure, Z
 from paincast.planning.stated.values import (
+    Measured,
     open_yaml,
     read_count,
     read_currency,
-    read_interval,
+    read_measured,
     read_number,
     read_size,
     read_text,
@@ -79,18 +80,15 @@ def read_prices(source: object = None) -> Mapping[str, Price]:
 
 def _read_price(entry: Node) -> Price:
     keys = entry.section(PRICE_KEYS, required=("amount", "currency", "year", "source"))
-    amount = _read_amount(keys["amount"])
-    lower, upper = read_interval(keys, amount, _read_amount)
-    if lower is None and "sd" in keys and "n" in keys:
+    amount = read_measured(keys, "amount", _read_amount)
+    if amount.lower is None and "sd" in keys and "n" in keys:
         half = Z * _read_amount(keys["sd"]) / math.sqrt(read_count(keys["n"]))
-        lower, upper = max(amount - half, 0.0), amount + half
+        amount = Measured(amount.value, max(amount.value - half, 0.0), amount.value + half)
     figure = state(
         "price of one procedure",
         f"{read_currency(keys['currency'])} of {read_year(keys['year'])}",
         read_text(keys["source"]),
-        value=amount,
-        lower=lower,
-        upper=upper,
+        amount,
         interval="95 % interval of the mean",
         confidence=CONFIDENCE,
         n=read_count(keys["n"]) if "n" in keys else None,
@@ -110,15 +108,12 @@ def _read_years(node: Node) -> float:
 
 def _read_gain(entry: Node) -> Figure:
     keys = entry.section(QALY_KEYS, required=("gain", "months", "against", "source", "year"))
-    gain = _read_years(keys["gain"])
-    lower, upper = read_interval(keys, gain, _read_years)
+    gain = read_measured(keys, "gain", _read_years)
     return state(
         "quality-adjusted years gained",
         "years",
         read_text(keys["source"]),
-        value=gain,
-        lower=lower,
-        upper=upper,
+        gain,
         interval="95 % interval",
         confidence=CONFIDENCE,
         month=read_number(keys["months"], 0.01, LATEST_MONTH),

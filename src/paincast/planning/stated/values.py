@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paincast.deferred import yaml
 from paincast.errors import SettingsError
@@ -105,12 +105,19 @@ def read_currency(node: Node) -> str:
     return text
 
 
-def read_interval(
-    keys: Mapping[str, Node], value: float, read: Callable[[Node], float]
-) -> tuple[float | None, float | None]:
-    """Read ``lower`` and ``upper``, which stand together and hold the value."""
+class Measured(NamedTuple):
+    """A number and the ends of its interval, if there is one."""
+
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+
+
+def read_measured(keys: Mapping[str, Node], name: str, read: Callable[[Node], float]) -> Measured:
+    """Read a number with ``lower`` and ``upper``, which stand together and hold it."""
+    value = read(keys[name])
     if not {"lower", "upper"} & set(keys):
-        return None, None
+        return Measured(value)
     held = keys.get("lower", keys.get("upper"))
     assert held is not None
     if not {"lower", "upper"} <= set(keys):
@@ -118,15 +125,17 @@ def read_interval(
     lower, upper = read(keys["lower"]), read(keys["upper"])
     if not lower <= value <= upper:
         raise held.refuse("the interval does not hold its figure")
-    return lower, upper
+    return Measured(value, lower, upper)
 
 
-def state(name: str, unit: str, source: str, *, interval: str, confidence: float | None, **more: Any) -> Figure:
+def state(
+    name: str, unit: str, source: str, measured: Measured, *, interval: str, confidence: float | None, **more: Any
+) -> Figure:
     """Make a figure that a file of prices or preferences states; one of a known source is published.
 
     What the interval is, and its confidence, is told only if there is one.
     """
-    is_known, has_interval = source in load_sources(), more.get("lower") is not None
+    is_known, has_interval = source in load_sources(), measured.lower is not None
     return Figure(
         name=name,
         unit=unit,
@@ -136,5 +145,6 @@ def state(name: str, unit: str, source: str, *, interval: str, confidence: float
         validation=NOT_VALIDATED if is_known else "stated by the file; not held against anything",
         interval=interval if has_interval else "",
         confidence=confidence if has_interval else None,
+        **measured._asdict(),
         **more,
     )

@@ -7,7 +7,7 @@ from paincast.planning.figures import Figure
 from paincast.planning.preferences import SCALES, Scale, Weights
 from paincast.planning.stated.values import (
     open_yaml,
-    read_interval,
+    read_measured,
     read_number,
     read_size,
     read_text,
@@ -72,15 +72,12 @@ def _read_scale(name: str, node: Node) -> Scale:
 
 def _read_recovery(node: Node) -> Figure:
     keys = node.section(RECOVERY_KEYS, required=("days", "source", "year"))
-    days = _read_days(keys["days"])
-    lower, upper = read_interval(keys, days, _read_days)
+    days = read_measured(keys, "days", _read_days)
     return state(
         "days of recovery",
         "days",
         read_text(keys["source"]),
-        value=days,
-        lower=lower,
-        upper=upper,
+        days,
         interval="as stated",
         confidence=None,
         note=f"stated in {read_year(keys['year'])}",
