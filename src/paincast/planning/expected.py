@@ -150,10 +150,8 @@ def expect(
         answered that.
     """
     rows = _predict(technique, episode, models, month)
-    indication = str(episode["indication"].iloc[0])
     alone = records[0] if len(records) == 1 else None
-    age = get_age(episode)
-    ages = next(filter(None, (explain_ages(record, age) for record in records)), "")
+    ages = find_other_ages(records, get_age(episode))
     expected = [
         Expected(
             outcome=row["outcome"],
@@ -166,18 +164,21 @@ def expect(
     silent = {row["outcome"]: row["abstained_because"] for row in rows if row["abstained"]}
     if PAIN not in {item.outcome for item in expected}:
         remark = f"the model abstains: {silent[PAIN]}" if PAIN in silent else ""
-        expected += [
-            Expected(
-                outcome=PAIN,
-                approach=record.approach or "",
-                figure=withhold(read_curve(record, indication, month, remark), explain_ages(record, age)),
-                support=OTHER_AGES if explain_ages(record, age) else _find_support(record, month),
-                borrowed_from="" if record.indication == indication else record.indication,
-                **_find_control(record, PAIN, episode, month),
-            )
-            for record in records
-        ]
+        expected += [_expect_published(record, episode, month, remark) for record in records]
     return tuple(expected)
+
+
+def _expect_published(record: Record, episode: pd.DataFrame, month: float, remark: str) -> Expected:
+    """Give half less pain by the published curve of a record."""
+    indication, ages = str(episode["indication"].iloc[0]), explain_ages(record, get_age(episode))
+    return Expected(
+        outcome=PAIN,
+        approach=record.approach or "",
+        figure=withhold(read_curve(record, indication, month, remark), ages),
+        support=OTHER_AGES if ages else _find_support(record, month),
+        borrowed_from="" if record.indication == indication else record.indication,
+        **_find_control(record, PAIN, episode, month),
+    )
 
 
 def explain_ages(record: Record, age: float | None) -> str:
@@ -194,6 +195,11 @@ def explain_ages(record: Record, age: float | None) -> str:
     if told is None or told.mean is None or told.sd is None or abs(age - told.mean) <= FARTHEST_SCORE * told.sd:
         return ""
     return f"the patients of the studies were {told.mean:.0f} years old on average (standard deviation {told.sd:.0f})"
+
+
+def find_other_ages(records: Sequence[Record], age: float | None) -> str:
+    """Find why figures of some of the records are not of the patient's age; empty where all are."""
+    return next(filter(None, (explain_ages(record, age) for record in records)), "")
 
 
 def get_age(episode: pd.DataFrame) -> float | None:

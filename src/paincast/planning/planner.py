@@ -26,7 +26,7 @@ from paincast.planning.evidence_parts import (
     list_trials,
     list_unrelated,
 )
-from paincast.planning.expected import Models, choose_month, expect, explain_ages, list_durability
+from paincast.planning.expected import Models, choose_month, expect, find_other_ages, list_durability
 from paincast.planning.figures import Figure, publish
 from paincast.planning.patient import Facts, read_facts
 from paincast.planning.preferences import BY_CONTRAST, Preferences, Weights, order_options
@@ -176,7 +176,7 @@ def _plan_technique(
         costs=(*compute_costs(price, expected), *list_published_costs(records)),
         certainty=list_certainty(records),
         not_known=tuple(dict.fromkeys(text for record in records for text in record.not_known)),
-        ages=next(filter(None, (explain_ages(record, facts.get("age_years")) for record in records)), ""),
+        ages=find_other_ages(records, facts.get("age_years")),
     )
 
 
